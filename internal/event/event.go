@@ -1,0 +1,102 @@
+package event
+
+import "time"
+
+// An Event is one log event of a tenant.
+//
+// Events are values: whoever holds one may keep it, but must not write to Raw,
+// which may share its backing array with the other events of a page.
+type Event struct {
+	// LogID identifies the event within its tenant. It is opaque: Auth0 promises
+	// no form, so nothing may parse it or compare two of them for order. An
+	// event without any id gets one made from its bytes (see SyntheticPrefix).
+	LogID string
+	// Date is when the event happened, in UTC, to the millisecond where Auth0
+	// gives no more. It is never zero; DateFrom tells where it was found.
+	Date time.Time
+	// DateFrom tells how Date was found.
+	DateFrom DateSource
+	// Type is Auth0's event code, such as "s" or "seccft"; empty when missing.
+	Type string
+	// Raw is the record as Auth0 sent it, without the envelope of the way it
+	// came by.
+	Raw []byte
+}
+
+// SyntheticPrefix starts the LogID of an event that came without one; the
+// SHA-256 of its bytes in hex follows, so the same event gets the same id.
+const SyntheticPrefix = "sha256-"
+
+// A DateSource tells where the date of an event was found.
+type DateSource uint8
+
+// The places that a date can come from, best first.
+const (
+	DateFromField    DateSource = iota // the member "date" of the event
+	DateFromID                         // the time inside a log_id of the usual form
+	DateFromReceived                   // neither: the time at which gapless received it
+)
+
+// String returns the name used in metrics: "field", "log_id" or "received".
+func (d DateSource) String() string {
+	switch d {
+	case DateFromField:
+		return "field"
+	case DateFromID:
+		return "log_id"
+	default:
+		return "received"
+	}
+}
+
+// A Cursor is where a source stands. Only the source that made it can read it;
+// everybody else keeps it and hands it back. The empty cursor is the beginning.
+type Cursor string
+
+// A Page is what a source hands over at once, to be stored in one transaction.
+type Page struct {
+	// Events are the events of the page, in the order of the source.
+	Events []Event
+	// Unreadable are the pieces of the page that are no events. They are kept
+	// as dead letters, so that a broken record harms none of its neighbours.
+	Unreadable []Unreadable
+	// Skipped counts, by reason, the events that the source left out on
+	// purpose, such as those before the configured starting point.
+	Skipped map[string]int
+	// Cursor is where the source stands once the page is stored. Empty means
+	// that the page does not move the source.
+	Cursor Cursor
+	// CaughtUp says that the source had nothing beyond this page when it asked.
+	CaughtUp bool
+	// Gap, when not nil, is a span of events that the source could not read any
+	// more. It is recorded in the same transaction as the cursor.
+	Gap *Gap
+}
+
+// Empty reports whether storing the page would change nothing but the cursor.
+func (p Page) Empty() bool {
+	return len(p.Events) == 0 && len(p.Unreadable) == 0 && len(p.Skipped) == 0 && p.Gap == nil
+}
+
+// An Unreadable is a piece of a page that is no event.
+type Unreadable struct {
+	// Raw is the piece as it came.
+	Raw []byte
+	// Reason says in one line what is wrong with it, without quoting it.
+	Reason string
+}
+
+// A Gap is a span of a tenant's log that can no longer be read: the cursor
+// pointed at events that Auth0 has deleted.
+type Gap struct {
+	// FromID is the last log_id that was read before the gap; may be empty.
+	FromID string
+	// FromTime is the date of that event; zero when unknown.
+	FromTime time.Time
+	// ToID is the first log_id after the gap; may be empty.
+	ToID string
+	// ToTime is the date of that event; zero when unknown.
+	ToTime time.Time
+	// Reason says in one line why the span could not be read.
+	Reason string
+}

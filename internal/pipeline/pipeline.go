@@ -1,0 +1,197 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/event"
+)
+
+// A Source brings the pages of one tenant.
+//
+// Run starts behind from and hands each page to emit. It does not move past a
+// page until emit has returned nil; it may read ahead meanwhile. It returns
+// context.Cause(ctx) when ctx ends and otherwise only with an error, classified
+// with Error where the class is known: the caller waits as the class demands
+// and calls Run again with the cursor last stored. Pages may repeat; the buffer
+// drops what it knows. A source owns no goroutine after Run has returned.
+type Source interface {
+	// Name tells the sources of one tenant apart, such as "poll"; the cursor is
+	// kept under it, so it must not change between releases.
+	Name() string
+	Run(ctx context.Context, from event.Cursor, emit Emit) error
+}
+
+// Emit takes a page and returns nil once it is on disk. Any error means that
+// nothing of the page was stored and that it must be offered again. The page's
+// bytes must not be written to afterwards.
+//
+// A page that is empty but for CaughtUp tells that the source has nothing more
+// at the moment; it costs no transaction.
+type Emit func(ctx context.Context, p event.Page) error
+
+// A Transform looks at an event on its way in and may change it or take it out.
+// It is a pure function: no clock, no state. It must not write to e.Raw but
+// may replace it.
+type Transform func(e event.Event) (event.Event, Verdict)
+
+// A Verdict says whether an event goes on. The zero value keeps it.
+type Verdict struct {
+	// Skip takes the event out.
+	Skip bool
+	// Reason is the counted reason of a skip: a short snake_case word of a
+	// bounded set.
+	Reason string
+}
+
+// A Destination is a log group and stream; account and Region belong to the
+// tenant's sink.
+type Destination struct {
+	LogGroup  string
+	LogStream string
+}
+
+// A Route finds the destination of an event. It is pure.
+type Route func(e event.Event) Destination
+
+// An Intake is a page after its transforms, ready to be stored.
+type Intake struct {
+	Entries    []Entry
+	Unreadable []event.Unreadable
+	// Skipped counts the events left out, by reason.
+	Skipped map[string]int
+	// Cursor is the source's new cursor; empty leaves it where it is.
+	Cursor event.Cursor
+	Gap    *event.Gap
+	// CaughtUp says that the source had nothing beyond this page. While it is
+	// false a batch that is not full may wait longer, because more will follow.
+	CaughtUp bool
+	// Received is when the page was received.
+	Received time.Time
+}
+
+// An Entry is an event and where it goes.
+type Entry struct {
+	Event       event.Event
+	Destination Destination
+}
+
+// Appended says what became of an intake.
+type Appended struct {
+	// Stored counts the events that were new and are on disk now.
+	Stored int
+	// Duplicates counts the events whose log_id was known already.
+	Duplicates int
+}
+
+// A Buffer keeps one tenant's events on disk between the source and the sink.
+// All methods may be called at the same time. Errors are of class Transient
+// unless they say otherwise.
+type Buffer interface {
+	// Append stores an intake: its events, its dead letters and gaps, its
+	// counts and the cursor of the source, all in one transaction that is
+	// flushed to disk when Append returns nil. An event whose log_id the buffer
+	// has seen within its dedup window is dropped and counted. The bytes are
+	// copied. The error wraps ErrBufferFull when there is no room; nothing was
+	// stored then.
+	Append(ctx context.Context, source string, in Intake) (Appended, error)
+
+	// Next takes the oldest events of one destination, by their date, up to the
+	// limits. It blocks until a batch is full or has lingered, or ctx ends. The
+	// events are leased to the caller until Settle or the end of the process:
+	// no other Next returns them.
+	Next(ctx context.Context, l Limits) (Batch, error)
+
+	// Settle makes the outcome of a batch durable: delivered events leave the
+	// buffer, rejected ones go to the dead letters, those to be tried again are
+	// there for the next Next. It may be repeated when it fails.
+	Settle(ctx context.Context, b Batch, r Receipt) error
+
+	// Cursor returns the stored cursor of a source, empty when there is none.
+	Cursor(ctx context.Context, source string) (event.Cursor, error)
+}
+
+// Limits bound a batch. They come from the sink.
+type Limits struct {
+	// MaxEvents is the largest number of events; at least 1.
+	MaxEvents int
+	// MaxBytes bounds the sum over the events of len(Raw)+EventOverhead. An
+	// event that alone is larger makes a batch of its own.
+	MaxBytes int
+	// EventOverhead is what each event costs besides its bytes.
+	EventOverhead int
+	// MaxSpan bounds the time between the dates of the first and the last
+	// event, after Clamp.
+	MaxSpan time.Duration
+	// Oldest and Newest are the dates to which the sink would move older and
+	// younger events. Zero means no bound.
+	Oldest, Newest time.Time
+	// Linger is how long a batch that is not full may wait for more.
+	Linger time.Duration
+}
+
+// Clamp moves a date into the window from Oldest to Newest.
+func (l Limits) Clamp(t time.Time) time.Time {
+	switch {
+	case !l.Oldest.IsZero() && t.Before(l.Oldest):
+		return l.Oldest
+	case !l.Newest.IsZero() && t.After(l.Newest):
+		return l.Newest
+	default:
+		return t
+	}
+}
+
+// A Batch is what goes to a destination in one call.
+type Batch struct {
+	Destination Destination
+	// Events are in ascending order of their date.
+	Events []event.Event
+	// Keys name the events to the buffer that made the batch, in the same order.
+	Keys []int64
+}
+
+// A Receipt says what became of each event of a batch: every one was delivered
+// but those that Rejected and Retry name, each by its index in Batch.Events.
+// No index may be in both.
+type Receipt struct {
+	// Rejected events can never be delivered as they are.
+	Rejected []Rejection
+	// Altered events were delivered in another form than Raw, such as trimmed
+	// to fit. The buffer keeps the whole ones as dead letters.
+	Altered []Rejection
+	// Retry names the events to be tried again.
+	Retry []int
+}
+
+// A Rejection is an event that the destination did not take, or not as it was.
+type Rejection struct {
+	// Index is the place of the event in Batch.Events.
+	Index int
+	// Reason is the counted reason: a short snake_case word of a bounded set,
+	// such as "too_large" or "too_old".
+	Reason string
+	// Detail says more to a person, in one line, without quoting the event.
+	Detail string
+}
+
+// RetryAll returns the receipt that gives every event of a batch back.
+func RetryAll(b Batch) Receipt {
+	r := Receipt{Retry: make([]int, len(b.Events))}
+	for i := range r.Retry {
+		r.Retry[i] = i
+	}
+	return r
+}
+
+// A Sink delivers batches to their destinations.
+type Sink interface {
+	// Limits returns what a batch may hold at this moment.
+	Limits() Limits
+	// Deliver sends a batch and says what became of its events. An error means
+	// that nothing is known to have been delivered: the caller sends the whole
+	// batch again. Deliver makes no endless retries of its own. It may be
+	// called at the same time for different batches. It neither keeps nor
+	// changes the batch.
+	Deliver(ctx context.Context, b Batch) (Receipt, error)
+}
