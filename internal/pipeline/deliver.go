@@ -1,0 +1,142 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// errStopping ends a delivery that has outlived its grace.
+var errStopping = errors.New("stopping: the time for a call under way is over")
+
+// Deliver is the loop that moves one tenant's batches from the buffer to the
+// sink. Its fields are set before Run.
+type Deliver struct {
+	Buffer Buffer
+	Sink   Sink
+	// InFlight is how many batches may be under way at once; at least 1.
+	InFlight int
+	// Grace is how long a call under way may go on once ctx has ended. Cutting
+	// it short would leave the outcome of its batch unknown.
+	Grace   time.Duration
+	Logger  *slog.Logger
+	Metrics *Metrics
+	// Report hears of trouble when it begins or changes, and nil when it ends;
+	// may be nil.
+	Report func(ctx context.Context, part string, c *Condition)
+	// OnSettled is called after each batch that was settled; may be nil.
+	OnSettled func()
+
+	setUp    sync.Once
+	trouble  *trouble
+	inFlight atomic.Int64
+}
+
+// DeliveryPart is the name of the delivery loop in logs, metrics and status.
+const DeliveryPart = "delivery"
+
+// Run delivers until ctx ends; then it takes no more batches, waits for the
+// calls under way and returns the cause. It never gives a batch up.
+func (d *Deliver) Run(ctx context.Context) error {
+	d.state()
+	calls, abort := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer abort(nil)
+	stopWatch := context.AfterFunc(ctx, func() {
+		grace := time.AfterFunc(d.Grace, func() { abort(errStopping) })
+		context.AfterFunc(calls, func() { grace.Stop() })
+	})
+	defer stopWatch()
+	var workers sync.WaitGroup
+	for range max(d.InFlight, 1) {
+		workers.Go(func() { d.work(ctx, calls) })
+	}
+	workers.Wait()
+	return context.Cause(ctx)
+}
+
+// Trouble returns the trouble that delivery is in, nil when there is none.
+func (d *Deliver) Trouble() *Condition { return d.state().current() }
+
+// state returns the trouble, made on the first call.
+func (d *Deliver) state() *trouble {
+	d.setUp.Do(func() { d.trouble = &trouble{part: DeliveryPart, logger: d.Logger, report: d.report} })
+	return d.trouble
+}
+
+// report forwards a change of the trouble.
+func (d *Deliver) report(ctx context.Context, c *Condition) {
+	if d.Report != nil {
+		d.Report(ctx, DeliveryPart, c)
+	}
+}
+
+// work takes batches one after the other. ctx ends the taking, calls ends what
+// is under way.
+func (d *Deliver) work(ctx, calls context.Context) {
+	var backoff Backoff
+	for ctx.Err() == nil {
+		b, err := d.Buffer.Next(ctx, d.Sink.Limits())
+		if err == nil {
+			err = d.one(ctx, calls, b)
+		} else {
+			err = fmt.Errorf("take batch: %w", err)
+		}
+		if err == nil {
+			backoff.Reset()
+			continue
+		}
+		if ctx.Err() != nil || d.retry(ctx, &backoff, err) != nil {
+			return
+		}
+	}
+}
+
+// one carries a batch to its end: delivered and settled, or given up because
+// the program stops.
+func (d *Deliver) one(ctx, calls context.Context, b Batch) error {
+	d.Metrics.inFlight.Set(float64(d.inFlight.Add(1)))
+	defer func() { d.Metrics.inFlight.Set(float64(d.inFlight.Add(-1))) }()
+	var backoff Backoff
+	receipt, err := d.Sink.Deliver(calls, b)
+	for err != nil {
+		if stop := d.retry(ctx, &backoff, fmt.Errorf("deliver batch: %w", err)); stop != nil {
+			return stop // the batch stays in the buffer
+		}
+		receipt, err = d.Sink.Deliver(calls, b)
+	}
+	backoff.Reset()
+	for {
+		err := d.Buffer.Settle(calls, b, receipt)
+		if err == nil {
+			break
+		}
+		// Delivered but not settled: sending it again would double it.
+		if stop := d.retry(calls, &backoff, fmt.Errorf("settle batch: %w", err)); stop != nil {
+			return stop
+		}
+	}
+	d.Metrics.settled(b, receipt, time.Now())
+	if len(receipt.Retry) < len(b.Events) {
+		d.trouble.recovered(ctx)
+	}
+	if d.OnSettled != nil {
+		d.OnSettled()
+	}
+	return nil
+}
+
+// retry notes a failure and waits; an error says that ctx has ended.
+func (d *Deliver) retry(ctx context.Context, backoff *Backoff, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	e := Classify(err)
+	d.Metrics.retries.WithLabelValues(DeliveryPart, e.Class.String()).Inc()
+	wait := backoff.Next(e)
+	d.trouble.failed(ctx, e, wait)
+	return Wait(ctx, wait)
+}

@@ -1,0 +1,142 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/event"
+)
+
+// Ingest is the loop that moves the pages of one source into the buffer. Its
+// fields are set before Run.
+type Ingest struct {
+	Source Source
+	Buffer Buffer
+	// Transforms are applied in order to each event.
+	Transforms []Transform
+	Route      Route
+	Logger     *slog.Logger
+	Metrics    *Metrics
+	// Report hears of trouble when it begins or changes, and nil when it ends;
+	// may be nil.
+	Report func(ctx context.Context, part string, c *Condition)
+	// OnCaughtUp is called when the source had nothing more; may be nil.
+	OnCaughtUp func()
+
+	setUp   sync.Once
+	backoff Backoff
+	trouble *trouble
+	stored  event.Cursor // what the buffer holds, to spare a transaction
+}
+
+// Run reads the source until ctx ends, whatever happens: each error is waited
+// out as its class demands, and the source starts again from the cursor that
+// the buffer holds. The error is the cause of ctx.
+func (in *Ingest) Run(ctx context.Context) error {
+	in.state()
+	for {
+		err := in.once(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil {
+			err = fmt.Errorf("run source %s: it ended without being told to", in.Source.Name())
+		}
+		e := Classify(err)
+		in.Metrics.retries.WithLabelValues(in.Source.Name(), e.Class.String()).Inc()
+		wait := in.backoff.Next(e)
+		in.trouble.failed(ctx, e, wait)
+		if err := Wait(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// Trouble returns the trouble that the source is in, nil when there is none.
+func (in *Ingest) Trouble() *Condition { return in.state().current() }
+
+// state returns the trouble, made on the first call.
+func (in *Ingest) state() *trouble {
+	in.setUp.Do(func() { in.trouble = &trouble{part: in.Source.Name(), logger: in.Logger, report: in.report} })
+	return in.trouble
+}
+
+// once runs the source from the stored cursor until it returns.
+func (in *Ingest) once(ctx context.Context) error {
+	from, err := in.Buffer.Cursor(ctx, in.Source.Name())
+	if err != nil {
+		return fmt.Errorf("read cursor: %w", err)
+	}
+	in.stored = from
+	return in.Source.Run(ctx, from, in.emit)
+}
+
+// report forwards a change of the trouble.
+func (in *Ingest) report(ctx context.Context, c *Condition) {
+	if in.Report != nil {
+		in.Report(ctx, in.Source.Name(), c)
+	}
+}
+
+// emit puts a page on disk.
+func (in *Ingest) emit(ctx context.Context, p event.Page) error {
+	now := time.Now()
+	in.Metrics.page(in.Source.Name(), p, now)
+	if !p.Empty() || (p.Cursor != "" && p.Cursor != in.stored) {
+		intake := in.intake(p, now)
+		done, err := in.Buffer.Append(ctx, in.Source.Name(), intake)
+		if err != nil {
+			return fmt.Errorf("store page: %w", err)
+		}
+		if p.Cursor != "" {
+			in.stored = p.Cursor
+		}
+		in.Metrics.appended(in.Source.Name(), intake, done)
+	}
+	in.backoff.Reset()
+	in.trouble.recovered(ctx)
+	if p.CaughtUp && len(p.Events) == 0 && in.OnCaughtUp != nil {
+		in.OnCaughtUp()
+	}
+	return nil
+}
+
+// intake applies the transforms and the route to a page.
+func (in *Ingest) intake(p event.Page, received time.Time) Intake {
+	out := Intake{
+		Entries:    make([]Entry, 0, len(p.Events)),
+		Unreadable: p.Unreadable,
+		Skipped:    maps.Clone(p.Skipped),
+		Cursor:     p.Cursor,
+		Gap:        p.Gap,
+		CaughtUp:   p.CaughtUp,
+		Received:   received,
+	}
+	for _, e := range p.Events {
+		e, verdict := in.transform(e)
+		if verdict.Skip {
+			if out.Skipped == nil {
+				out.Skipped = make(map[string]int)
+			}
+			out.Skipped[verdict.Reason]++
+			continue
+		}
+		out.Entries = append(out.Entries, Entry{Event: e, Destination: in.Route(e)})
+	}
+	return out
+}
+
+// transform applies the transforms until one takes the event out.
+func (in *Ingest) transform(e event.Event) (event.Event, Verdict) {
+	for _, t := range in.Transforms {
+		var v Verdict
+		if e, v = t(e); v.Skip {
+			return e, v
+		}
+	}
+	return e, Verdict{}
+}
