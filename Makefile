@@ -1,0 +1,60 @@
+# Everything here needs Go and make; linting fetches its own tool, once.
+
+# The release that `make lint` uses. It is installed under .tools and not
+# listed in go.mod: docs/adr/0008-tools-outside-go-mod.md says why.
+GOLANGCI_VERSION := v2.15.0
+
+GO       ?= go
+TOOLS    := $(CURDIR)/.tools
+GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+
+# The programs we ship are static; only the race detector wants C.
+export CGO_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test check lint bench dist fmt generate tools clean
+
+help: ## show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## run the whole thing on this machine, without any account
+	$(GO) run ./cmd/gapless demo
+
+build: ## compile everything, here and for the other systems we ship to
+	$(GO) build ./...
+	GOOS=windows GOARCH=amd64 $(GO) build ./...
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+
+test: ## run all tests, with the race detector where a C compiler is there
+	@$(GO) run ./scripts/testsum -shuffle=on -timeout=5m ./...
+
+check: lint build test ## what CI runs: lint, build, test
+
+lint: $(GOLANGCI) ## vet, linters, import rules, formatting, go.mod, generated files
+	$(GO) vet ./...
+	$(GOLANGCI) run --allow-parallel-runners ./...
+	$(GO) mod tidy -diff
+	@sh scripts/generated.sh
+
+bench: ## run the benchmarks; bench/README.md explains the figures
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+dist: ## build the release binaries and their checksums into dist/
+	@$(GO) run ./scripts/dist
+
+fmt: $(GOLANGCI) ## format the code
+	$(GOLANGCI) fmt ./...
+
+generate: ## regenerate the catalogue and the reference pages
+	$(GO) generate ./...
+
+tools: $(GOLANGCI) ## install the linter into .tools
+
+clean: ## remove what the other targets made
+	rm -rf dist bin
+
+$(GOLANGCI):
+	@echo "building golangci-lint $(GOLANGCI_VERSION) into .tools; this takes some minutes, once"
+	@mkdir -p $(TOOLS)
+	@GOFLAGS= GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(TOOLS)/golangci-lint $@
