@@ -1,0 +1,155 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// An Overview is the state of the whole program at a moment.
+type Overview struct {
+	// Version is the version of the running program.
+	Version string `json:"version"`
+	// At is when the figures were read.
+	At time.Time `json:"at"`
+	// Running says whether a process holds the data directory.
+	Running bool     `json:"running"`
+	Tenants []Tenant `json:"tenants"`
+}
+
+// A Tenant is the state of one tenant's export. Counts are since the data
+// directory was made.
+type Tenant struct {
+	Name string `json:"name"`
+	// Source and Destination say in words where from and where to.
+	Source      string `json:"source"`
+	Destination string `json:"destination"`
+	// State is one word of State's constants.
+	State State `json:"state"`
+
+	Stored        int64            `json:"stored"`
+	Duplicates    int64            `json:"duplicates"`
+	Skipped       map[string]int64 `json:"skipped"`
+	Delivered     int64            `json:"delivered"`
+	Rejected      map[string]int64 `json:"rejected"`
+	Altered       map[string]int64 `json:"altered"`
+	DeadLetters   int64            `json:"dead_letters"`
+	Buffered      int64            `json:"buffered"`
+	BufferedBytes int64            `json:"buffered_bytes"`
+
+	// Cursor is the last log_id fetched by the poll.
+	Cursor string `json:"cursor"`
+	// NewestEvent is the date of the newest event stored, OldestBuffered that of
+	// the oldest one not delivered yet; zero when there is none.
+	NewestEvent    time.Time `json:"newest_event"`
+	OldestBuffered time.Time `json:"oldest_buffered"`
+	LastDelivery   time.Time `json:"last_delivery"`
+
+	Troubles []Trouble `json:"troubles"`
+	Gaps     []Gap     `json:"gaps"`
+}
+
+// A Trouble is what keeps a part of a tenant's export from working.
+type Trouble struct {
+	Part    string    `json:"part"`
+	Class   string    `json:"class"`
+	Message string    `json:"message"`
+	Hint    string    `json:"hint"`
+	Since   time.Time `json:"since"`
+}
+
+// NeedsPerson reports whether the trouble will not pass by itself.
+func (t Trouble) NeedsPerson() bool { return t.Class == "unauthorized" || t.Class == "misconfigured" }
+
+// A Gap is a span of events that could not be read any more.
+type Gap struct {
+	FromID   string    `json:"from_id"`
+	FromTime time.Time `json:"from_time"`
+	ToID     string    `json:"to_id"`
+	ToTime   time.Time `json:"to_time"`
+	Reason   string    `json:"reason"`
+	Recorded time.Time `json:"recorded"`
+}
+
+// A State is the state of a tenant in a word.
+type State string
+
+// The states, best first.
+const (
+	StateDelivered  State = "delivered"  // all that was fetched is delivered
+	StateDelivering State = "delivering" // some of it is on its way
+	StateWaiting    State = "waiting"    // nothing has been fetched yet
+	StateTrouble    State = "trouble"    // a fault that passes by itself
+	StateStuck      State = "stuck"      // a fault that needs a person
+	StateStopped    State = "stopped"    // no process is running
+)
+
+// Judge sets State from the other fields.
+func (t *Tenant) Judge(running bool) {
+	switch {
+	case !running:
+		t.State = StateStopped
+	case len(t.Troubles) > 0:
+		t.State = StateTrouble
+		for _, x := range t.Troubles {
+			if x.NeedsPerson() {
+				t.State = StateStuck
+			}
+		}
+	case t.Buffered > 0:
+		t.State = StateDelivering
+	case t.Stored == 0 && t.Cursor == "":
+		t.State = StateWaiting
+	default:
+		t.State = StateDelivered
+	}
+}
+
+// DeliveryLag returns now minus the date of the oldest event not delivered yet;
+// zero when there is none.
+func (t Tenant) DeliveryLag(now time.Time) time.Duration {
+	if t.OldestBuffered.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(t.OldestBuffered))
+}
+
+// Words says the state in a sentence.
+func (t Tenant) Words(now time.Time) string {
+	switch t.State {
+	case StateDelivered:
+		return "all that was fetched is delivered"
+	case StateDelivering:
+		return fmt.Sprintf("delivering, %s behind", Short(t.DeliveryLag(now)))
+	case StateWaiting:
+		return "nothing fetched yet"
+	case StateStopped:
+		return "not running"
+	case StateTrouble, StateStuck:
+		words := []string{"in trouble, trying again"}
+		if t.State == StateStuck {
+			words[0] = "a person must act"
+		}
+		for _, x := range t.Troubles {
+			words = append(words, x.Part+": "+x.Message)
+		}
+		return strings.Join(words, "; ")
+	}
+	return string(t.State)
+}
+
+// Short writes a duration for a person: 0.3s, 12s, 5m10s, 3h2m, 4d3h.
+func Short(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.0fs", d.Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+	}
+}
