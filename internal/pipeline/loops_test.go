@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -49,7 +50,7 @@ func (s *tape) Run(ctx context.Context, from event.Cursor, emit pipeline.Emit) e
 			}
 		}
 		end := min(at+s.size, len(s.ids))
-		p := event.Page{CaughtUp: end == len(s.ids), Cursor: event.Cursor(fmt.Sprint(end))}
+		p := event.Page{CaughtUp: end == len(s.ids), Cursor: event.Cursor(strconv.Itoa(end))}
 		for _, id := range s.ids[at:end] {
 			p.Events = append(p.Events, event.Event{LogID: id, Date: time.Now(), Type: "s", Raw: []byte(`{"log_id":"` + id + `"}`)})
 		}
