@@ -1,0 +1,27 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+// The groups under which the help lists the commands.
+const (
+	groupExport = "export"
+	groupOther  = "other"
+)
+
+// groups returns the groups, in the order of the help.
+func groups() []*cobra.Group {
+	return []*cobra.Group{
+		{ID: groupExport, Title: "Export:"},
+		{ID: groupOther, Title: "Help and settings:"},
+	}
+}
+
+// commands returns all commands of the program. A new one is added here.
+func commands(env *Env) []*cobra.Command {
+	return []*cobra.Command{
+		newConfigCommand(env),
+		newVersionCommand(env),
+		newCompletionCommand(env),
+		newDocsCommand(env),
+	}
+}

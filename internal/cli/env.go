@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+// Env is what a command touches of its surroundings.
+type Env struct {
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	// Environ holds the environment as os.Environ returns it.
+	Environ []string
+	// Signals brings the wish to stop: the first ends the command's context,
+	// the second ends Main at once. May be nil.
+	Signals <-chan os.Signal
+	// Version is the version set by the linker; when empty the one that the Go
+	// tool recorded counts.
+	Version string
+}
+
+// OS returns the surroundings of the process. It takes over SIGINT and SIGTERM.
+func OS() Env {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	return Env{
+		Stdin:   os.Stdin,
+		Stdout:  os.Stdout,
+		Stderr:  os.Stderr,
+		Environ: os.Environ(),
+		Signals: signals,
+	}
+}
+
+// LookupEnv returns a variable of Environ, as os.LookupEnv does. The last of two
+// counts.
+func (e *Env) LookupEnv(name string) (string, bool) {
+	for _, kv := range slices.Backward(e.Environ) {
+		if value, ok := strings.CutPrefix(kv, name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// isTerminal reports whether a person looks at w.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// The colours of the command line, as SGR parameters.
+const (
+	bold = "1"
+	red  = "1;31"
+	dim  = "2"
+)
+
+// paint returns text in a colour if w is a terminal that may show one: NO_COLOR
+// (see no-color.org) and TERM=dumb forbid it.
+func (e *Env) paint(w io.Writer, colour, text string) string {
+	if !isTerminal(w) {
+		return text
+	}
+	if v, ok := e.LookupEnv("NO_COLOR"); ok && v != "" {
+		return text
+	}
+	if v, _ := e.LookupEnv("TERM"); v == "dumb" {
+		return text
+	}
+	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+}

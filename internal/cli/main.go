@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+)
+
+// Main runs one command and returns its exit code. args are those behind the
+// name of the program.
+//
+// The first signal ends the command's context: run and demo then stop taking
+// events, finish what is under way and return. The second makes Main return at
+// once; what is on disk is safe at any moment.
+func Main(ctx context.Context, args []string, env Env) int {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan int, 1)
+	go func() { done <- execute(ctx, args, &env) }()
+	for asked := false; ; {
+		select {
+		case code := <-done:
+			return code
+		case <-env.Signals:
+			if asked {
+				return exitInterrupted
+			}
+			asked = true
+			fmt.Fprintln(env.Stderr, "Stopping. Once more ends at once.")
+			cancel(errInterrupted)
+		}
+	}
+}
+
+// execute runs one command to its end.
+func execute(ctx context.Context, args []string, env *Env) int {
+	root := newRootCommand(env) //nolint:contextcheck // cobra hands ctx to the commands
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	code := codeOf(ctx, err)
+	if code != exitOK {
+		env.report(err, code)
+	}
+	return code
+}

@@ -1,0 +1,131 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// Config is the whole configuration. The doc tags are its reference; package
+// doc explains how the tags are used.
+type Config struct {
+	DataDir         string        `yaml:"data_dir" default:"" doc:"Directory of the buffer, the cursors and the dead letters. One process at a time may use it. The default is the first of: the directory that systemd names in STATE_DIRECTORY; /var/lib/gapless when running as root; the user's state directory (XDG_STATE_HOME or ~/.local/state, on macOS ~/Library/Application Support, on Windows %LocalAppData%) with /gapless added. It never depends on the working directory, because a start with an empty directory exports everything again."`
+	Listen          string        `yaml:"listen" default:"127.0.0.1:8080" doc:"Address of /healthz, /readyz and /metrics, as host:port; port 0 picks a free one. Empty turns the listener off."`
+	Log             Log           `yaml:"log" doc:"What gapless writes about itself, to standard error."`
+	MaxBufferBytes  Size          `yaml:"max_buffer_bytes" default:"10GiB" min:"16MiB" doc:"Bytes of undelivered events on disk beyond which sources wait."`
+	DedupWindow     time.Duration `yaml:"dedup_window" default:"72h" min:"1h" max:"720h" doc:"How long a log_id is remembered after its event was stored, so that the same event is not stored twice."`
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"20s" min:"1s" max:"10m" doc:"How long a stop may take; calls under way are cut short after it. Events that are not delivered by then stay in the buffer."`
+	AWS             AWS           `yaml:"aws" doc:"How to reach AWS. Credentials come from the standard chain of the AWS SDK: environment, shared profile, web identity, container, instance."`
+	Tenants         []Tenant      `yaml:"tenants" doc:"The Auth0 tenants to export; at least one."`
+
+	origins map[string]Origin // by path; what is missing has its default
+	source  *source           // of the file, for excerpts; nil without one
+}
+
+// Log says what gapless writes about itself.
+type Log struct {
+	Level  string `yaml:"level" default:"info" enum:"debug,info,warn,error" doc:"The least severe messages to write."`
+	Format string `yaml:"format" default:"auto" enum:"auto,text,json" doc:"Form of a message. auto is text on a terminal and json elsewhere."`
+}
+
+// AWS says how to reach AWS.
+type AWS struct {
+	Region     string `yaml:"region" example:"eu-central-1" doc:"AWS Region of the log groups. When empty it comes from AWS_REGION or the shared profile; it is never guessed."`
+	Endpoint   string `yaml:"endpoint" example:"http://127.0.0.1:4566" doc:"Base URL that replaces those of the AWS services, for an emulator or a private endpoint."`
+	Profile    string `yaml:"profile" example:"audit" doc:"Profile of the shared AWS configuration files."`
+	RoleARN    string `yaml:"role_arn" example:"arn:aws:iam::123456789012:role/gapless" doc:"Role to assume before CloudWatch Logs is called. Secret references are read without it."`
+	ExternalID string `yaml:"external_id" example:"gapless-dev-tenant" doc:"External ID to send when the role is assumed."`
+}
+
+// Tenant is one Auth0 tenant and where its events go.
+type Tenant struct {
+	Name           string        `yaml:"name" required:"true" example:"dev-tenant" doc:"Name of the tenant in gapless: lower-case letters, digits, '.', '_' and '-', at most 64, unique. Cursor and buffer are kept under it, so do not change it later."`
+	Domain         string        `yaml:"domain" required:"true" example:"dev-tenant.us.auth0.com" doc:"Auth0 domain, canonical or custom. A base URL such as http://127.0.0.1:4010 is taken too."`
+	Audience       string        `yaml:"audience" example:"https://dev-tenant.us.auth0.com/api/v2/" doc:"Audience of the Management API token. The default is https://DOMAIN/api/v2/; behind a custom domain set it to that of the canonical domain."`
+	ClientID       string        `yaml:"client_id" required:"true" example:"abc" doc:"Client ID of a machine-to-machine application that has the permission read:logs."`
+	ClientSecret   Secret        `yaml:"client_secret" example:"env:AUTH0_CLIENT_SECRET" doc:"Client secret of the application. Set this or private_key."`
+	PrivateKey     Secret        `yaml:"private_key" example:"file:/run/secrets/auth0.pem" doc:"RSA private key in PEM of an application that authenticates by private_key_jwt. Set this or client_secret."`
+	PrivateKeyID   string        `yaml:"private_key_id" example:"2c9f..." doc:"Key ID (kid) that Auth0 knows the key by; optional."`
+	PrivateKeyAlg  string        `yaml:"private_key_alg" default:"RS256" enum:"RS256,RS384,PS256" doc:"Algorithm that signs with the private key."`
+	StartFrom      string        `yaml:"start_from" default:"earliest" example:"24h" doc:"Where a tenant without a cursor begins: earliest (all that Auth0 still keeps), latest, an RFC 3339 time, a duration such as 24h or 7d (that long ago), or a log_id (the events after it). Ignored once there is a cursor."`
+	PollInterval   time.Duration `yaml:"poll_interval" default:"1s" min:"100ms" max:"1h" doc:"Pause between polls once everything has been read. It is made longer where the rate limit demands it."`
+	RateShare      float64       `yaml:"rate_share" default:"0.5" min:"0.01" max:"1" doc:"Share of the Management API rate limit that gapless may use; the rest is for the other clients of the tenant."`
+	RequestTimeout time.Duration `yaml:"request_timeout" default:"30s" min:"1s" max:"5m" doc:"Time limit of one request to Auth0."`
+	Overlap        Overlap       `yaml:"overlap" doc:"Reading again, now and then, the end of what has been read. It finds events that Auth0 indexed late; those already stored are dropped."`
+	CloudWatch     CloudWatch    `yaml:"cloudwatch" doc:"Where the events of the tenant go."`
+}
+
+// Overlap says how a tenant's newest events are read again.
+type Overlap struct {
+	Window time.Duration `yaml:"window" default:"30s" min:"0s" max:"1h" doc:"How far back to read again. 0s turns the overlap off."`
+	Every  int           `yaml:"every" default:"10" min:"1" max:"100000" doc:"Read again after this many polls that found nothing new to page through."`
+}
+
+// CloudWatch is a tenant's destination in CloudWatch Logs.
+type CloudWatch struct {
+	LogGroup       string            `yaml:"log_group" default:"/auth0/{tenant}" doc:"Log group. It may hold {tenant}, {date} (UTC day of the event), {type} and {category}."`
+	LogStream      string            `yaml:"log_stream" default:"logs" example:"{category}/{date}" doc:"Log stream within the group; it may hold the same placeholders."`
+	Create         bool              `yaml:"create" default:"true" doc:"Create the group and the stream when they are missing."`
+	RetentionDays  int               `yaml:"retention_days" default:"0" enum:"0,1,3,5,7,14,30,60,90,120,150,180,365,400,545,731,1096,1827,2192,2557,2922,3288,3653" doc:"Retention to set on the group, in days. 0 leaves it as it is."`
+	LogGroupClass  string            `yaml:"log_group_class" enum:"STANDARD,INFREQUENT_ACCESS,ESSENTIALS" doc:"Class of a group that gapless creates; AWS never lets it change. When empty AWS takes STANDARD."`
+	KMSKeyID       string            `yaml:"kms_key_id" example:"arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab" doc:"ARN of the KMS key of a group that gapless creates."`
+	Tags           map[string]string `yaml:"tags" example:"team=security,stage=prod" doc:"Tags to set on the group; at most 50."`
+	Linger         time.Duration     `yaml:"linger" default:"200ms" min:"0s" max:"1m" doc:"How long a batch that is not full waits for more events."`
+	InFlight       int               `yaml:"in_flight" default:"4" min:"1" max:"64" doc:"How many batches may be on their way at once."`
+	Compression    string            `yaml:"compression" default:"gzip" enum:"gzip,none" doc:"Compression of request bodies. An endpoint that refuses gzip is sent plain bodies from then on."`
+	RequestTimeout time.Duration     `yaml:"request_timeout" default:"30s" min:"1s" max:"5m" doc:"Time limit of one request to CloudWatch Logs."`
+	TooOld         Policy            `yaml:"too_old" default:"restamp" enum:"restamp,dead_letter" doc:"What to do with an event older than CloudWatch Logs takes (14 days, or the retention of the group): restamp sends it with the oldest timestamp that is accepted, dead_letter keeps it aside."`
+	TooNew         Policy            `yaml:"too_new" default:"restamp" enum:"restamp,dead_letter" doc:"What to do with an event more than 2 hours in the future: restamp sends it with the newest timestamp that is accepted, dead_letter keeps it aside."`
+	TooLarge       Policy            `yaml:"too_large" default:"trim" enum:"trim,dead_letter" doc:"What to do with an event above 1 MiB: trim sends what fits, marked as trimmed, dead_letter keeps it aside."`
+	Region         string            `yaml:"region" example:"us-east-1" doc:"Overrides aws.region for this tenant."`
+	Endpoint       string            `yaml:"endpoint" example:"https://vpce-0a1b.logs.eu-central-1.vpce.amazonaws.com" doc:"Overrides aws.endpoint for this tenant."`
+	RoleARN        string            `yaml:"role_arn" example:"arn:aws:iam::210987654321:role/gapless" doc:"Overrides aws.role_arn, and with it aws.external_id, for this tenant."`
+	ExternalID     string            `yaml:"external_id" example:"gapless-dev-tenant" doc:"Overrides aws.external_id for this tenant."`
+}
+
+// A Policy says what to do with an event that CloudWatch Logs cannot take as it
+// is.
+type Policy string
+
+// The policies. Which of them a setting takes stands with the setting.
+const (
+	Restamp    Policy = "restamp"     // send it with the nearest timestamp that is accepted
+	DeadLetter Policy = "dead_letter" // keep it aside
+	Trim       Policy = "trim"        // send as much of it as fits
+)
+
+// AWSFor returns how to reach AWS for a tenant: the aws section with the
+// tenant's overrides. A tenant with a role of its own does not inherit the
+// external ID, which belongs to the other role.
+func (c *Config) AWSFor(t Tenant) AWS {
+	a := c.AWS
+	if t.CloudWatch.RoleARN != "" {
+		a.RoleARN, a.ExternalID = t.CloudWatch.RoleARN, ""
+	}
+	override := func(to *string, from string) {
+		if from != "" {
+			*to = from
+		}
+	}
+	override(&a.Region, t.CloudWatch.Region)
+	override(&a.Endpoint, t.CloudWatch.Endpoint)
+	override(&a.ExternalID, t.CloudWatch.ExternalID)
+	return a
+}
+
+// BaseURL returns the tenant's base URL without a slash at its end:
+// https://DOMAIN, or the URL that was configured in place of a domain.
+func (t *Tenant) BaseURL() string {
+	if strings.Contains(t.Domain, "://") {
+		return strings.TrimRight(t.Domain, "/")
+	}
+	return "https://" + t.Domain
+}
+
+// APIAudience returns the audience of the tenant's Management API: the one
+// configured, or BaseURL with /api/v2/ added.
+func (t *Tenant) APIAudience() string {
+	if t.Audience != "" {
+		return t.Audience
+	}
+	return t.BaseURL() + "/api/v2/"
+}

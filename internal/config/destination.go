@@ -1,0 +1,106 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The limits of names in CloudWatch Logs, from Amazon's service model
+// (LogGroupName, LogStreamName, Tags, KmsKeyId).
+const (
+	maxName     = 512
+	maxTags     = 50
+	maxTagKey   = 128
+	maxTagValue = 256
+	maxKMSKey   = 256
+)
+
+// Placeholders returns the names that log_group and log_stream may hold in
+// braces.
+func Placeholders() []string { return []string{"tenant", "date", "type", "category"} }
+
+// checkCloudWatch checks a tenant's destination. path ends with a dot.
+func (l *loader) checkCloudWatch(path string, t *Tenant) {
+	cw := &t.CloudWatch
+	l.checkTemplate(path+"log_group", cw.LogGroup, t.Name, groupRules)
+	l.checkTemplate(path+"log_stream", cw.LogStream, t.Name, streamRules)
+	l.checkEndpoint(path+"endpoint", cw.Endpoint)
+	l.checkRole(path+"role_arn", cw.RoleARN)
+	if len(cw.KMSKeyID) > maxKMSKey {
+		l.complain(path+"kms_key_id", "is longer than 256 characters", "Write the ARN of the key.")
+	}
+	l.checkTags(path+"tags", cw.Tags)
+}
+
+// groupRules returns what is wrong with the text of a log group around its
+// placeholders, empty for nothing.
+func groupRules(static string) (problem, fix string) {
+	switch {
+	case !matches(`^[.\-_/#A-Za-z0-9]*$`, static):
+		return "holds characters that no log group may have", "Use letters, digits and . - _ / # only."
+	case strings.HasPrefix(static, "aws/"):
+		return "begins with aws/, which AWS keeps for itself", "Choose another beginning, such as /auth0/."
+	default:
+		return "", ""
+	}
+}
+
+// streamRules is groupRules for log streams.
+func streamRules(static string) (problem, fix string) {
+	if strings.ContainsAny(static, ":*") {
+		return "holds a ':' or a '*', which no log stream may have", "Use another character, such as '/'."
+	}
+	return "", ""
+}
+
+// checkTemplate checks a name that may hold placeholders.
+func (l *loader) checkTemplate(path, text, tenant string, rules func(string) (string, string)) {
+	if text == "" {
+		l.complain(path, "is empty", "Write a name, such as auth0-{tenant}.")
+		return
+	}
+	placeholder := regexp.MustCompile(`\{([^{}]*)\}`)
+	for _, m := range placeholder.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(Placeholders(), m[1]) {
+			fix := "Known are {" + strings.Join(Placeholders(), "}, {") + "}."
+			if best := nearest(m[1], Placeholders()); best != "" {
+				fix = "Did you mean {" + best + "}? " + fix
+			}
+			l.complain(path, quote(m[0])+" is no known placeholder", fix)
+			return
+		}
+	}
+	// What remains of a text whose braces are not paired fails the rules of
+	// groups; streams would take it, but nobody means it.
+	static := placeholder.ReplaceAllString(text, "")
+	if strings.ContainsAny(static, "{}") {
+		l.complain(path, "holds a brace without its partner", "Write placeholders like {tenant}.")
+		return
+	}
+	if problem, fix := rules(strings.ReplaceAll(placeholder.ReplaceAllString(text, "0"), "\x00", "")); problem != "" {
+		l.complain(path, problem, fix)
+		return
+	}
+	sample := strings.NewReplacer("{tenant}", tenant, "{date}", "2006-01-02", "{type}", "s", "{category}", "other").Replace(text)
+	if len(sample) > maxName {
+		l.complain(path, fmt.Sprintf("makes a name of more than %d characters", maxName), "Write a shorter one.")
+	}
+}
+
+// checkTags checks the tags of a group.
+func (l *loader) checkTags(path string, tags map[string]string) {
+	if len(tags) > maxTags {
+		l.complain(path, fmt.Sprintf("has %d tags; AWS takes %d", len(tags), maxTags), "Remove some.")
+	}
+	const chars = `\p{L}\p{Z}\p{N}_.:/=+\-@`
+	for _, k := range sortedKeys(tags) {
+		switch {
+		case len([]rune(k)) > maxTagKey || !matches(`^[`+chars+`]+$`, k) || strings.HasPrefix(strings.ToLower(k), "aws:"):
+			l.complain(path+"."+k, "is not a tag key that AWS takes", "Use 1 to 128 letters, digits, spaces and _ . : / = + - @, not beginning with aws:.")
+		case len([]rune(tags[k])) > maxTagValue || !matches(`^[`+chars+`]*$`, tags[k]):
+			l.complain(path+"."+k, "has a value that AWS does not take", "Use at most 256 letters, digits, spaces and _ . : / = + - @.")
+		}
+	}
+}
