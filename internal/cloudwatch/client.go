@@ -1,0 +1,162 @@
+package cloudwatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
+
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+)
+
+// dialTimeout bounds the making of a connection.
+const dialTimeout = 10 * time.Second
+
+// errRequestTimeout ends a call that has run into Config.RequestTimeout.
+var errRequestTimeout = errors.New("no answer within request_timeout")
+
+// errNoRegion says that no Region was given.
+var errNoRegion = errors.New("no AWS Region is configured")
+
+// newClient loads the AWS configuration the standard way and makes the client.
+// It calls nobody. The SDK makes no second try of a call: a second
+// PutLogEvents without looking at the outcome of the first could double events,
+// and the delivery loop has its own schedule.
+func newClient(ctx context.Context, c Config, d Deps) (*logs.Client, string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.RequestTimeout, errRequestTimeout)
+	defer cancel()
+	opts := []func(*awsconfig.LoadOptions) error{awsconfig.WithHTTPClient(httpClient(c, d))}
+	if c.Region != "" {
+		opts = append(opts, awsconfig.WithRegion(c.Region))
+	}
+	if c.Profile != "" {
+		opts = append(opts, awsconfig.WithSharedConfigProfile(c.Profile))
+	}
+	if d.Credentials != nil {
+		opts = append(opts, awsconfig.WithCredentialsProvider(d.Credentials))
+	}
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, opts...)
+	if err != nil {
+		return nil, "", &pipeline.Error{
+			Op: "load AWS configuration", Class: pipeline.Misconfigured, Err: err,
+			Hint: "Check `profile`, AWS_PROFILE and the files ~/.aws/config and ~/.aws/credentials.",
+		}
+	}
+	if cfg.Region == "" {
+		return nil, "", &pipeline.Error{
+			Op: "load AWS configuration", Class: pipeline.Misconfigured, Err: errNoRegion,
+			Hint: "Set `region`, such as region: eu-central-1, or the variable AWS_REGION.",
+		}
+	}
+	provider := cfg.Credentials
+	if c.RoleARN != "" {
+		provider = assume(cfg, c, d.Tenant)
+	}
+	client := logs.NewFromConfig(cfg, func(o *logs.Options) {
+		if c.Endpoint != "" {
+			o.BaseEndpoint = aws.String(c.Endpoint)
+		}
+		o.Credentials = explained{provider}
+		o.Retryer = aws.NopRetryer{}
+		o.AppID = "gapless"
+	})
+	return client, cfg.Region, nil
+}
+
+// assume returns the credentials of the configured role.
+func assume(cfg aws.Config, c Config, tenant string) aws.CredentialsProvider {
+	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), c.RoleARN, func(o *stscreds.AssumeRoleOptions) {
+		o.RoleSessionName = sessionName(tenant)
+		if c.ExternalID != "" {
+			o.ExternalID = aws.String(c.ExternalID)
+		}
+	}))
+}
+
+// sessionName makes a name of a tenant that STS takes: 2 to 64 of [\w+=,.@-].
+func sessionName(tenant string) string {
+	name := strings.Map(func(r rune) rune {
+		if r < 0x80 && (r == '-' || r == '.' || r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z') {
+			return r
+		}
+		return '-'
+	}, "gapless-"+tenant)
+	return name[:min(len(name), 64)]
+}
+
+// httpClient returns the client for the calls: the caller's, or the SDK's with
+// timeouts that fit.
+func httpClient(c Config, d Deps) aws.HTTPClient {
+	if d.HTTPClient != nil {
+		return d.HTTPClient
+	}
+	return awshttp.NewBuildableClient().
+		WithDialerOptions(func(dialer *net.Dialer) { dialer.Timeout = dialTimeout }).
+		WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = c.RequestTimeout })
+}
+
+// A credentialsError marks an error of finding credentials, so that it can be
+// told from one of the call that needed them.
+type credentialsError struct{ err error }
+
+// Error returns the text of the cause.
+func (e *credentialsError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *credentialsError) Unwrap() error { return e.err }
+
+// explained marks the errors of a provider of credentials.
+type explained struct{ aws.CredentialsProvider }
+
+// Retrieve returns the credentials.
+func (p explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	if p.CredentialsProvider == nil {
+		return aws.Credentials{}, &credentialsError{errors.New("there is no source of credentials")}
+	}
+	c, err := p.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		return aws.Credentials{}, &credentialsError{fmt.Errorf("retrieve credentials: %w", err)}
+	}
+	return c, nil
+}
+
+// The operations in use.
+const (
+	opPut             = "PutLogEvents"
+	opCreateGroup     = "CreateLogGroup"
+	opCreateStream    = "CreateLogStream"
+	opRetention       = "PutRetentionPolicy"
+	opDescribeGroups  = "DescribeLogGroups"
+	opDescribeStreams = "DescribeLogStreams"
+)
+
+// invoke makes one call: bounded in time, counted, its failure understood. meta
+// finds the metadata of the output.
+func invoke[In, Out any](ctx context.Context, s *Sink, op string, in *In,
+	call func(context.Context, *In, ...func(*logs.Options)) (*Out, error),
+	meta func(*Out) middleware.Metadata, opts ...func(*logs.Options),
+) (*Out, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.config.RequestTimeout, errRequestTimeout)
+	defer cancel()
+	s.metrics.apiCalls.WithLabelValues(op).Inc()
+	out, err := call(ctx, in, opts...)
+	if err != nil {
+		return nil, understand(op, err)
+	}
+	if at, ok := awsmiddleware.GetServerTime(meta(out)); ok {
+		s.clock.heard(at)
+	}
+	return out, nil
+}

@@ -1,0 +1,176 @@
+package cloudwatch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+)
+
+// A fate is what became of an event. The zero value is: not known, to be tried
+// again.
+type fate struct {
+	stored bool
+	reason string // of a rejection by CloudWatch
+	detail string
+}
+
+// A delivery is one call of Deliver under way.
+type delivery struct {
+	sink   *Sink
+	dest   pipeline.Destination
+	now    time.Time // at CloudWatch
+	window window
+	fates  []fate // by the index in the batch
+	stored int
+	// accepts is true once CloudWatch has taken a request for this destination
+	// in this delivery: what it refuses then is the event's fault.
+	accepts bool
+}
+
+// part delivers items that satisfy the limits of one call, in one call if
+// CloudWatch takes them.
+func (d *delivery) part(ctx context.Context, items []item) error {
+	info, err := d.sink.send(ctx, d.dest, items)
+	if err == nil {
+		d.accepts = true
+		d.settle(items, info)
+		return nil
+	}
+	f, ok := errors.AsType[*failure](err)
+	if !ok || f.kind != refused {
+		return err
+	}
+	if len(items) == 1 {
+		return d.refuse(ctx, items[0], f)
+	}
+	half := len(items) / 2
+	if err := d.part(ctx, items[:half]); err != nil {
+		return err
+	}
+	return d.part(ctx, items[half:])
+}
+
+// refuse rejects a single event that CloudWatch refuses, once it is sure that
+// the event is at fault and not the destination, whose refusal every event
+// would share.
+func (d *delivery) refuse(ctx context.Context, it item, f *failure) error {
+	if !d.accepts {
+		if err := d.sink.probe(ctx, d.dest, d.now); err != nil {
+			return err
+		}
+		d.accepts = true
+	}
+	d.fates[it.index] = fate{reason: reasonInvalid, detail: "CloudWatch Logs refuses the event: " + f.text}
+	return nil
+}
+
+// settle notes what the answer to a call says about each of its items.
+func (d *delivery) settle(items []item, info *types.RejectedLogEventsInfo) {
+	r := readRejected(info, len(items))
+	againOld, againNew := d.learn(items, r)
+	for i, it := range items {
+		switch reason := r.reason(i); reason {
+		case "":
+			d.fates[it.index] = fate{stored: true}
+			d.stored++
+			d.sink.metrics.bytes.WithLabelValues("message").Add(float64(len(it.message)))
+		case reasonTooNew:
+			if !againNew {
+				d.fates[it.index] = fate{reason: reason, detail: "CloudWatch Logs rejected the date as too far in the future"}
+			}
+		default:
+			if !againOld {
+				d.fates[it.index] = fate{reason: reason, detail: "CloudWatch Logs rejected the date as older than the log group accepts"}
+			}
+		}
+	}
+}
+
+// learn narrows the window of the group by what was rejected for its age, and
+// says whether the old and the new ones may be tried again.
+func (d *delivery) learn(items []item, r rejected) (againOld, againNew bool) {
+	s, group := d.sink, d.dest.LogGroup
+	if r.old > 0 && s.config.TooOld == Restamp {
+		age := d.now.Sub(time.UnixMilli(items[r.old-1].at))
+		againOld = s.windows.narrow(group, d.window, true, age, d.now)
+	}
+	if r.new < len(items) && s.config.TooNew == Restamp {
+		againNew = s.windows.narrow(group, d.window, false, 0, d.now)
+	}
+	return againOld, againNew
+}
+
+// receipt sums up the delivery and counts it.
+func (d *delivery) receipt(from draft) pipeline.Receipt {
+	r := pipeline.Receipt{Rejected: from.rejected}
+	m := d.sink.metrics
+	for _, it := range from.items {
+		switch f := d.fates[it.index]; {
+		case f.stored:
+		case f.reason != "":
+			r.Rejected = append(r.Rejected, pipeline.Rejection{Index: it.index, Reason: f.reason, Detail: f.detail})
+		default:
+			r.Retry = append(r.Retry, it.index)
+		}
+	}
+	for _, a := range from.altered {
+		if d.fates[a.Index].stored {
+			r.Altered = append(r.Altered, a)
+			m.altered.WithLabelValues(a.Reason).Inc()
+		}
+	}
+	for _, x := range from.restamps {
+		if d.fates[x.index].stored {
+			m.restamped.WithLabelValues(x.reason).Inc()
+		}
+	}
+	for _, x := range r.Rejected {
+		m.rejected.WithLabelValues(x.Reason).Inc()
+	}
+	m.delivered.Add(float64(d.stored))
+	return r
+}
+
+// rejected is what an answer says of n ascending items: those before old are too
+// old, of which those before tooOld are so for every group and the others for
+// the retention of this one; those from new on are too new.
+type rejected struct{ old, tooOld, new int }
+
+// readRejected reads the indexes of an answer: the end of the too old and of the
+// expired is exclusive, the start of the too new inclusive, and one that is
+// absent says that there are none. Indexes outside the batch are cut to it.
+func readRejected(info *types.RejectedLogEventsInfo, n int) rejected {
+	r := rejected{new: n}
+	if info == nil {
+		return r
+	}
+	if v := info.TooOldLogEventEndIndex; v != nil {
+		r.tooOld = min(max(0, int(*v)), n)
+	}
+	r.old = r.tooOld
+	if v := info.ExpiredLogEventEndIndex; v != nil {
+		r.old = max(r.old, min(max(0, int(*v)), n))
+	}
+	if v := info.TooNewLogEventStartIndex; v != nil {
+		r.new = min(max(0, int(*v)), n)
+	}
+	return r
+}
+
+// reason says why the item at i was rejected; empty when it was not.
+func (r rejected) reason(i int) string {
+	switch {
+	case i < r.tooOld:
+		return reasonTooOld
+	case i < r.old:
+		return reasonExpired
+	case i >= r.new:
+		return reasonTooNew
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,123 @@
+package cloudwatch
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+)
+
+// Deps are what the sink needs from the program.
+type Deps struct {
+	// Logger is required.
+	Logger *slog.Logger
+	// Registerer takes the metrics; required.
+	Registerer prometheus.Registerer
+	// HTTPClient makes the calls; nil for the SDK's own, which honours the usual
+	// variables for proxies and certificates.
+	HTTPClient aws.HTTPClient
+	// Credentials take the place of the standard credential chain; may be nil.
+	Credentials aws.CredentialsProvider
+	// Tenant is the value of the label "tenant" and part of the session name of
+	// an assumed role.
+	Tenant string
+}
+
+// Sink delivers one tenant's batches to CloudWatch Logs. It is safe for
+// concurrent use and owns no goroutines.
+type Sink struct {
+	config  Config
+	region  string
+	client  *logs.Client
+	logger  *slog.Logger
+	metrics *metrics
+	windows windows
+	clock   clock
+	bodies  bodies
+	gzip    atomic.Int32 // what is known of the endpoint: gzipUnknown, …
+	targets targets
+}
+
+var _ pipeline.Sink = (*Sink)(nil)
+
+// New makes a sink. It loads the AWS configuration but makes no call to
+// CloudWatch Logs; use Check for that. Errors are of class Misconfigured and
+// say what to write instead.
+func New(ctx context.Context, c Config, d Deps) (*Sink, error) {
+	if err := c.Validate(); err != nil {
+		return nil, &pipeline.Error{Op: "configure CloudWatch Logs", Class: pipeline.Misconfigured, Err: err}
+	}
+	c = c.filled()
+	client, region, err := newClient(ctx, c, d)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sink{config: c, region: region, client: client, logger: d.Logger, metrics: newMetrics(d.Registerer, d.Tenant)}
+	if c.Compression == CompressNone {
+		s.gzip.Store(gzipOff)
+	}
+	return s, nil
+}
+
+// Limits returns what a batch may hold at this moment.
+func (s *Sink) Limits() pipeline.Limits {
+	w := s.windows.widest(s.clock.now())
+	return pipeline.Limits{
+		MaxEvents: MaxBatchEvents, MaxBytes: MaxBatchBytes, EventOverhead: EventOverhead, MaxSpan: maxSpan,
+		Oldest: w.oldest, Newest: w.newest, Linger: s.config.Linger,
+	}
+}
+
+// Deliver sends a batch and says what became of its events. It may take several
+// calls: the batch is split where it breaks a limit, a destination that is
+// missing is made, a part that is refused is halved until the event at fault
+// stands alone.
+//
+// An error is a *pipeline.Error with its class. It means that no event is known
+// to have been stored; after a fault of the network or an answer 5xx it is
+// unknown whether some were. When a part was stored and a later one failed,
+// there is no error: the events without an outcome are in Receipt.Retry.
+func (s *Sink) Deliver(ctx context.Context, b pipeline.Batch) (pipeline.Receipt, error) {
+	if len(b.Events) == 0 {
+		return pipeline.Receipt{}, nil
+	}
+	if err := validDestination(b.Destination); err != nil {
+		return pipeline.Receipt{}, err
+	}
+	d := &delivery{sink: s, dest: b.Destination, now: s.clock.now(), fates: make([]fate, len(b.Events))}
+	d.window = s.windows.at(b.Destination.LogGroup, d.now)
+	draft := prepare(b, s.config, d.window)
+	for _, part := range split(draft.items) {
+		if err := d.part(ctx, part); err != nil {
+			err = s.explain("deliver to", b.Destination, err)
+			if d.stored == 0 {
+				return pipeline.Receipt{}, err
+			}
+			s.logger.LogAttrs(ctx, slog.LevelDebug, "part of a batch goes again",
+				slog.String("log_group", b.Destination.LogGroup), slog.Int("stored", d.stored), slog.Any("error", err))
+			break
+		}
+	}
+	return d.receipt(draft), nil
+}
+
+// validDestination refuses names that CloudWatch Logs can never take.
+func validDestination(dest pipeline.Destination) error {
+	err := ValidGroup(dest.LogGroup)
+	if err == nil {
+		err = ValidStream(dest.LogStream)
+	}
+	if err == nil {
+		return nil
+	}
+	return &pipeline.Error{
+		Op: fmt.Sprintf("deliver to %q", name(dest)), Class: pipeline.Misconfigured, Err: err,
+		Hint: "Correct log_group and log_stream in the configuration.",
+	}
+}
