@@ -28,7 +28,7 @@ var catalogue = []Type{
 	{Code: "directory_sync_completed", Title: "Inbound Directory Sync Completed", Description: "Inbound directory synchronisation finished", Category: "system.notification", Severity: guessSeverity("directory_sync_completed"), ExtensionLevel: 0, Known: true},
 	{Code: "directory_sync_failed", Title: "Inbound Directory Sync Failed", Description: "Inbound directory synchronisation failed", Category: "system.notification", Severity: guessSeverity("directory_sync_failed"), ExtensionLevel: 0, Known: true},
 	{Code: "directory_sync_started", Title: "Inbound Directory Sync Started", Description: "Inbound directory synchronisation began", Category: "system.notification", Severity: guessSeverity("directory_sync_started"), ExtensionLevel: 0, Known: true},
-	{Code: "du", Title: "Deleted User", Description: "User deleted (old code, replaced by sdu)", Category: "user.notification", Severity: Error, ExtensionLevel: 3, Known: true},
+	{Code: "du", Title: "Deleted User", Description: "User deleted (old code, replaced by sdu)", Category: "user.notification", Severity: Info, ExtensionLevel: 3, Known: true},
 	{Code: "f", Title: "Failed Login", Description: "Login failed for a reason not covered by fp or fu", Category: "auth.login.fail", Severity: Error, ExtensionLevel: 3, Known: true},
 	{Code: "failed_on_behalf_of_token_exchange", Title: "Failed Exchange", Description: "On-behalf-of token exchange failed", Category: "auth.token_exchange.fail", Severity: guessSeverity("failed_on_behalf_of_token_exchange"), ExtensionLevel: 0, Known: true},
 	{Code: "fapi", Title: "Failed API Operation", Description: "Management API write failed (old code)", Category: "management.fail", Severity: Error, ExtensionLevel: 3, Known: true},

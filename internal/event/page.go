@@ -2,150 +2,170 @@ package event
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"time"
-
-	"github.com/tidwall/gjson"
 )
 
 // ParsePage reads a body of events in any of the forms in which Auth0 sends
-// them: an array, an object {"logs":[…]}, a lone record, or one record a line.
-// The form is told by the content. The page has no cursor.
+// them: an array, an object {"logs":[…]}, a lone record, or one record after
+// the other, on lines of their own or not. The form is told by the content. The
+// page has no cursor.
 //
 // A record that is no event goes to Unreadable and the others come through. The
 // error is ErrNoEvents when the body is none of these forms, and ErrTruncated
 // when it ends too early; the page then holds what was whole.
 func ParsePage(body []byte, received time.Time) (Page, error) {
-	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
-	if len(body) == 0 {
+	r := reader{received: received}
+	r.b = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
+	r.space()
+	if c := r.peek(); c != '[' && c != '{' {
 		return Page{}, ErrNoEvents
 	}
-	switch body[0] {
-	case '[':
-		return parseArray(body, received)
-	case '{':
-		if list, ok := logsOf(body); ok {
-			return parseArray(list, received)
-		}
-		return parseSequence(body, received)
-	default:
-		return Page{}, ErrNoEvents
-	}
+	err := r.sequence()
+	return r.page, err
 }
 
-// logsOf returns the array of {"logs":[…]}, the form of a search with totals
-// and of the JSON object streams.
-func logsOf(body []byte) ([]byte, bool) {
-	if !json.Valid(body) {
-		return nil, false
-	}
-	v := gjson.GetBytes(body, "logs")
-	if !v.IsArray() {
-		return nil, false
-	}
-	return body[v.Index : v.Index+len(v.Raw)], true
+// maxWaste bounds the work on a body that was made to be broken in as many
+// places as possible: how many times its length may be scanned in vain. What is
+// left then is refused as one piece.
+const maxWaste = 32
+
+// reader reads a body into a page.
+type reader struct {
+	scanner
+	received time.Time
+	page     Page
+	wasted   int // bytes scanned for records that turned out broken
 }
 
-// parseArray reads the elements of an array, one by one, so that a broken one
-// is told apart from its neighbours.
-func parseArray(body []byte, received time.Time) (Page, error) {
-	var p Page
-	if json.Valid(body) {
-		gjson.Parse(string(body)).ForEach(func(_, v gjson.Result) bool {
-			el := body[v.Index : v.Index+len(v.Raw)]
-			if v.IsObject() {
-				p.Events = append(p.Events, find(el, received))
-			} else {
-				p.refuse(el, errNotObject)
-			}
-			return true
-		})
-		return p, nil
+// sequence reads records and lists that stand one after the other.
+func (r *reader) sequence() error {
+	for r.between() {
+		if err := r.element(); err != nil {
+			return err
+		}
 	}
-	rest := body[1:]
-	for {
-		rest = bytes.TrimLeft(rest, " \t\r\n,")
-		if len(rest) == 0 {
-			return p, ErrTruncated
-		}
-		if rest[0] == ']' {
-			return p.join(rest[1:], received)
-		}
-		n, whole := elementLen(rest)
-		if !whole {
-			p.Unreadable = append(p.Unreadable, Unreadable{Raw: rest, Reason: ErrTruncated.Error()})
-			return p, ErrTruncated
-		}
-		p.add(rest[:n], received)
-		rest = rest[n:]
-	}
+	return nil
 }
 
-// parseSequence reads records that stand one after the other, on lines of
-// their own or not.
-func parseSequence(body []byte, received time.Time) (Page, error) {
-	var p Page
-	for rest := body; ; {
-		rest = bytes.TrimLeft(rest, " \t\r\n,")
-		if len(rest) == 0 {
-			return p, nil
-		}
-		n, whole := elementLen(rest)
-		if line := bytes.IndexByte(rest, '\n'); line >= 0 && (!whole || n > line) && !json.Valid(rest[:n]) {
-			// Broken within its line: give up the line, not what follows.
-			n, whole = line, true
-		}
-		if !whole {
-			p.Unreadable = append(p.Unreadable, Unreadable{Raw: rest, Reason: ErrTruncated.Error()})
-			return p, ErrTruncated
-		}
-		p.add(rest[:n], received)
-		rest = rest[n:]
+// element reads a list, or a record outside of a list.
+func (r *reader) element() error {
+	if r.peek() == '[' {
+		return r.elements()
 	}
+	from := r.i
+	m, ok := r.record()
+	switch list := m.list(); {
+	case ok && list != nil:
+		inner := reader{scanner: scanner{b: list}, received: r.received, page: r.page}
+		err := inner.elements()
+		r.page = inner.page
+		return err
+	case ok:
+		r.page.Events = append(r.page.Events, find(r.b[from:r.i:r.i], m, r.received))
+		return nil
+	case m.logsAt > 0 && !m.isEvent():
+		return r.brokenList(m.logsAt)
+	}
+	r.wasted += r.i - from
+	r.i = from
+	if r.wasted > maxWaste*len(r.b) {
+		r.refuse(len(r.b) - from)
+		return nil
+	}
+	return r.giveUp(true)
 }
 
-// join reads what follows the end of an array, such as another array.
-func (p Page) join(rest []byte, received time.Time) (Page, error) {
-	rest = bytes.TrimSpace(rest)
-	if len(rest) == 0 {
-		return p, nil
+// record moves over an object and returns its members.
+func (r *reader) record() (members, bool) {
+	if r.peek() != '{' {
+		return members{}, false
 	}
-	more, err := ParsePage(rest, received)
-	if errors.Is(err, ErrNoEvents) {
-		p.refuse(rest, errNotJSON)
-		return p, nil
-	}
-	p.Events = append(p.Events, more.Events...)
-	p.Unreadable = append(p.Unreadable, more.Unreadable...)
-	return p, err
+	return r.members()
 }
 
-// add parses one record into the page.
-func (p *Page) add(raw []byte, received time.Time) {
-	e, err := Parse(raw, received)
-	if err != nil {
-		p.refuse(raw, err)
-		return
+// elements reads the records of a list, one by one, so that a broken one harms
+// none of its neighbours.
+func (r *reader) elements() error {
+	r.i++ // the bracket
+	for r.between() {
+		if r.peek() == ']' {
+			r.i++
+			return nil
+		}
+		from := r.i
+		if m, ok := r.record(); ok {
+			r.page.Events = append(r.page.Events, find(r.b[from:r.i:r.i], m, r.received))
+			continue
+		}
+		r.i = from
+		if err := r.giveUp(false); err != nil {
+			return err
+		}
 	}
-	p.Events = append(p.Events, e)
+	return ErrTruncated
 }
 
-// refuse keeps a piece that is no event.
-func (p *Page) refuse(raw []byte, err error) {
+// brokenList reads {"logs":[…]} although something in it is broken, and then
+// moves over the totals behind the list.
+func (r *reader) brokenList(list int) error {
+	r.i = list
+	if err := r.elements(); err != nil {
+		return err
+	}
+	from := r.i
+	if r.next('}') || r.next(',') && r.pairs(0, nil) {
+		return nil
+	}
+	r.i = from
+	if !r.between() {
+		return ErrTruncated
+	}
+	return r.giveUp(true)
+}
+
+// between moves over what may stand between two records and reports whether
+// anything follows.
+func (r *reader) between() bool {
+	for r.space(); r.peek() == ','; r.space() {
+		r.i++
+	}
+	return r.i < len(r.b)
+}
+
+// giveUp refuses the element at the position. Outside of a list it refuses no
+// more than a line: what follows is likely to be a record of its own.
+func (r *reader) giveUp(lineOnly bool) error {
+	rest := r.b[r.i:]
+	n, whole := elementLen(rest, lineOnly)
+	if whole {
+		r.refuse(n)
+		return nil
+	}
+	r.page.Unreadable = append(r.page.Unreadable, Unreadable{Raw: rest, Reason: ErrTruncated.Error()})
+	r.i = len(r.b)
+	return ErrTruncated
+}
+
+// refuse keeps the next n bytes as a piece that is no event.
+func (r *reader) refuse(n int) {
+	piece := bytes.TrimRight(r.b[r.i:r.i+n:r.i+n], " \t\r\n")
 	reason := errNotJSON
-	if errors.Is(err, errNotObject) {
+	if valid(piece) {
 		reason = errNotObject
 	}
-	p.Unreadable = append(p.Unreadable, Unreadable{Raw: raw, Reason: reason.Error()})
+	r.page.Unreadable = append(r.page.Unreadable, Unreadable{Raw: piece, Reason: reason.Error()})
+	r.i += n
 }
 
 // elementLen returns how long the JSON element at the start of b is, judged by
 // its brackets and quotes alone; not whole means that b ends before it does.
-func elementLen(b []byte) (n int, whole bool) {
+// With lineOnly a line ends it too.
+func elementLen(b []byte, lineOnly bool) (n int, whole bool) {
 	depth, quoted := 0, false
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
+		case lineOnly && c == '\n':
+			return i, true
 		case quoted && c == '\\':
 			i++
 		case c == '"':

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/tidwall/gjson"
 )
 
 // Errors of ParsePage.
@@ -35,136 +33,170 @@ var (
 // The event keeps a slice of raw, not a copy: the bytes of the innermost object
 // that carries the log_id. Parse fails only for what is no JSON object.
 func Parse(raw []byte, received time.Time) (Event, error) {
-	raw = bytes.TrimSpace(raw)
-	if len(raw) == 0 || raw[0] != '{' {
+	s := scanner{b: raw}
+	s.space()
+	if s.peek() != '{' {
 		return Event{}, errNotObject
 	}
-	if !json.Valid(raw) { // not gjson.Valid: this one bounds the nesting
+	from := s.i
+	m, ok := s.members()
+	to := s.i
+	if !ok || !s.atEnd() {
 		return Event{}, errNotJSON
 	}
-	return find(raw, received), nil
+	return find(raw[from:to:to], m, received), nil
 }
 
 // find unwraps a valid record and fills in the fall-backs.
-func find(raw []byte, received time.Time) Event {
-	m := scan(raw)
-	outerID := m.logID
+func find(raw []byte, m members, received time.Time) Event {
 	for range 2 { // EventBridge's "detail", then the stream's "data"
 		inner := m.envelope()
 		if inner == nil {
 			break
 		}
-		in := scan(inner)
-		if in.logID == "" && outerID != "" {
+		in, _ := (&scanner{b: inner}).members()
+		if !in.isEvent() && in.envelope() == nil {
+			break // an object of some other kind: leave the record whole
+		}
+		if outer := m.id(); outer != "" && in.logID == "" && in.weakID != outer {
 			// Only the envelope names the event: keep it, or the id is lost.
-			m.adopt(in)
+			m.typ, m.dateValue = in.typ, in.dateValue
 			break
 		}
 		raw, m = inner, in
-		if m.logID != "" {
-			outerID = m.logID
-		}
 	}
-	e := Event{LogID: m.logID, Type: m.typ, Raw: raw}
+	e := Event{LogID: m.id(), Type: m.typ, Raw: raw}
 	if e.LogID == "" {
 		sum := sha256.Sum256(raw)
 		e.LogID = SyntheticPrefix + hex.EncodeToString(sum[:])
 	}
-	e.Date, e.DateFrom = m.date(received)
+	e.Date, e.DateFrom = m.date(e.LogID, received)
 	return e
 }
 
-// members are the members of one JSON object that gapless looks at.
+// members are the members of one JSON object that gapless looks at. Those that
+// are absent or have another form than expected are empty.
 type members struct {
-	logID, typ   string
-	dateValue    gjson.Result
-	detail, data []byte
-	eventBridge  bool
+	logID, weakID      string // "log_id" and "_id"
+	typ                string
+	dateValue          []byte
+	detail, data, logs []byte
+	eventBridge        bool
+	logsAt             int // where the value of "logs" begins, valid or not; 0 for none
 }
 
-// scan walks the top level of a valid JSON object once. The first of two
-// members with the same name counts.
-func scan(raw []byte) members {
+// members moves over an object and takes notes. The first of two members with
+// the same name counts.
+func (s *scanner) members() (members, bool) {
 	var m members
-	var weakID string
-	gjson.Parse(string(raw)).ForEach(func(k, v gjson.Result) bool {
-		switch k.Str {
-		case "log_id":
-			if m.logID == "" {
-				m.logID = idText(v)
-			}
-		case "_id": // pulled events carry a copy of log_id, or only this
-			if weakID == "" {
-				weakID = idText(v)
-			}
-		case "type":
-			if m.typ == "" && v.Type == gjson.String {
-				m.typ = v.Str
-			}
-		case "date":
-			if !m.dateValue.Exists() {
-				m.dateValue = v
-			}
-		case "data":
-			if m.data == nil && v.IsObject() {
-				m.data = raw[v.Index : v.Index+len(v.Raw)]
-			}
-		case "detail":
-			if m.detail == nil && v.IsObject() {
-				m.detail = raw[v.Index : v.Index+len(v.Raw)]
-			}
-		case "detail-type":
-			m.eventBridge = true
+	ok := s.object(0, func(quoted []byte, from, to int) {
+		key := quoted[1 : len(quoted)-1]
+		if bytes.IndexByte(key, '\\') >= 0 {
+			key = []byte(text(quoted))
 		}
-		return true
+		if string(key) == "logs" && m.logsAt == 0 && from < len(s.b) && s.b[from] == '[' {
+			m.logsAt = from
+		}
+		if to >= 0 {
+			m.note(key, s.b[from:to:to])
+		}
 	})
-	if m.logID == "" {
-		m.logID = weakID
+	return m, ok
+}
+
+// note takes a member in.
+func (m *members) note(key, value []byte) {
+	switch string(key) {
+	case "log_id":
+		keepFirst(&m.logID, idText(value))
+	case "_id": // pulled events carry a copy of log_id, or only this
+		keepFirst(&m.weakID, idText(value))
+	case "type":
+		if value[0] == '"' {
+			keepFirst(&m.typ, text(value))
+		}
+	case "date":
+		if m.dateValue == nil {
+			m.dateValue = value
+		}
+	case "data":
+		keepObject(&m.data, value, '{')
+	case "detail":
+		keepObject(&m.detail, value, '{')
+	case "logs":
+		keepObject(&m.logs, value, '[')
+	case "detail-type":
+		m.eventBridge = true
 	}
-	return m
+}
+
+// keepFirst sets what is empty.
+func keepFirst(s *string, v string) {
+	if *s == "" {
+		*s = v
+	}
+}
+
+// keepObject sets what is empty to a value that begins with open.
+func keepObject(b *[]byte, value []byte, open byte) {
+	if *b == nil && value[0] == open {
+		*b = value
+	}
 }
 
 // idText reads an id of whatever form: text as it is, a number by its digits.
-func idText(v gjson.Result) string {
-	switch v.Type {
-	case gjson.String:
-		return v.Str
-	case gjson.Number:
-		return v.Raw
+func idText(value []byte) string {
+	switch c := value[0]; {
+	case c == '"':
+		return text(value)
+	case c == '-', '0' <= c && c <= '9':
+		return string(value)
 	default:
 		return ""
 	}
 }
 
+// id returns the id of the event, empty when it has none.
+func (m *members) id() string {
+	if m.logID != "" {
+		return m.logID
+	}
+	return m.weakID
+}
+
+// isEvent reports whether anything shows that the object is a log event.
+func (m *members) isEvent() bool {
+	return m.id() != "" || m.typ != "" || m.dateValue != nil
+}
+
 // envelope returns the object inside an envelope, or nil for a bare record. A
-// log event may have members called data or detail of its own: with a type and
-// a date beside it, it is no envelope.
+// log event may have members called data or detail of its own: with a type or a
+// date beside it, it is no envelope.
 func (m *members) envelope() []byte {
 	if m.eventBridge && m.detail != nil {
 		return m.detail
 	}
-	if m.data != nil && (m.typ == "" || !m.dateValue.Exists()) {
+	if m.typ == "" && m.dateValue == nil {
 		return m.data
 	}
 	return nil
 }
 
-// adopt takes over what the object inside the envelope knows.
-func (m *members) adopt(in members) {
-	if m.typ == "" || m.eventBridge {
-		m.typ = in.typ
+// list returns the array of {"logs":[…]}, the form of a search with totals and
+// of the JSON object streams; nil for a record.
+func (m *members) list() []byte {
+	if m.isEvent() {
+		return nil
 	}
-	if !m.dateValue.Exists() {
-		m.dateValue = in.dateValue
-	}
+	return m.logs
 }
 
 // date finds the time of the event.
-func (m *members) date(received time.Time) (time.Time, DateSource) {
+func (m *members) date(id string, received time.Time) (time.Time, DateSource) {
 	if t, ok := dateOf(m.dateValue, 0); ok {
 		return t, DateFromField
 	}
-	if t, ok := TimeInID(m.logID); ok {
+	if t, ok := TimeInID(id); ok {
 		return t, DateFromID
 	}
 	return received.UTC().Truncate(time.Millisecond), DateFromReceived
@@ -173,31 +205,41 @@ func (m *members) date(received time.Time) (time.Time, DateSource) {
 // dateOf reads a date: the RFC 3339 text that Auth0 sends, or, since its schema
 // allows an object there, the first member that reads as a date, such as
 // MongoDB's {"$date":…}; numbers are milliseconds since 1970.
-func dateOf(v gjson.Result, depth int) (time.Time, bool) {
-	switch v.Type {
-	case gjson.String:
-		return parseDate(v.Str)
-	case gjson.Number:
-		return fromMillis(v.Num)
-	case gjson.JSON:
-		if !v.IsObject() || depth > 2 {
-			return time.Time{}, false
-		}
-		var t time.Time
-		var ok bool
-		v.ForEach(func(_, in gjson.Result) bool {
-			t, ok = dateOf(in, depth+1)
-			return !ok
-		})
-		return t, ok
-	default:
+func dateOf(value []byte, depth int) (t time.Time, ok bool) {
+	if len(value) == 0 {
 		return time.Time{}, false
 	}
+	switch c := value[0]; {
+	case c == '"':
+		s := text(value)
+		if t, ok = parseDate(s); ok {
+			return t, true
+		}
+		return fromMillis(s) // MongoDB's {"$numberLong":"…"}
+	case c == '-', '0' <= c && c <= '9':
+		return fromMillis(string(value))
+	case c == '{' && depth < 3:
+		(&scanner{b: value}).object(0, func(_ []byte, from, to int) {
+			if !ok {
+				t, ok = dateOf(value[from:to], depth+1)
+			}
+		})
+	}
+	return t, ok
+}
+
+// dateLayouts are the forms in which a date is written: the one that Auth0
+// sends, and its near relations.
+var dateLayouts = [...]string{
+	time.RFC3339Nano,
+	"2006-01-02T15:04:05.999999999",
+	"2006-01-02 15:04:05.999999999Z07:00",
+	"2006-01-02T15:04:05.999999999Z0700",
 }
 
 // parseDate reads the forms in which a date is written as text.
 func parseDate(s string) (time.Time, bool) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02T15:04:05.999999999Z0700"} {
+	for _, layout := range dateLayouts {
 		if t, err := time.Parse(layout, s); err == nil {
 			return plausible(t.UTC())
 		}
@@ -206,8 +248,9 @@ func parseDate(s string) (time.Time, bool) {
 }
 
 // fromMillis reads milliseconds since 1970.
-func fromMillis(ms float64) (time.Time, bool) {
-	if ms < 1e11 || ms > 1e14 { // 1973 to 5138; smaller ones are seconds or no dates
+func fromMillis(s string) (time.Time, bool) {
+	ms, err := strconv.ParseFloat(s, 64)
+	if err != nil || ms < 1e11 || ms > 1e14 { // 1973 to 5138; smaller ones are seconds or no dates
 		return time.Time{}, false
 	}
 	return plausible(time.UnixMilli(int64(ms)).UTC())
