@@ -1,0 +1,247 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/event"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+)
+
+// The statements of an append over many events.
+var (
+	selectSeen   = newChunkQuery("SELECT log_id FROM seen WHERE tenant_id = ? AND log_id IN (", "?", ")")
+	insertSeen   = newChunkQuery("INSERT INTO seen (tenant_id, log_id) VALUES ", "(?,?)", "")
+	insertBuffer = newChunkQuery("INSERT INTO buffer (seq, destination_id, date, date_from, stored_at, log_id, type, body) VALUES ", "(?,?,?,?,?,?,?,?)", "")
+)
+
+// Append stores an intake, see pipeline.Buffer. When ctx ends before the commit
+// begins nothing is stored; from then on Append waits for the outcome. An
+// intake without a new event passes a full buffer, and so does one that an
+// empty buffer has no room for, since it would never find any.
+func (b *Buffer) Append(ctx context.Context, source string, in pipeline.Intake) (pipeline.Appended, error) {
+	if ctx.Err() != nil {
+		return pipeline.Appended{}, context.Cause(ctx)
+	}
+	a := &appending{b: b, source: source, in: in}
+	if err := a.copyEvents(ctx); err != nil {
+		return pipeline.Appended{}, err
+	}
+	if err := b.store.writer.do(ctx, &job{buffer: b, run: a.run, applied: a.applied}); err != nil {
+		return pipeline.Appended{}, a.fault(ctx, err)
+	}
+	return pipeline.Appended{Stored: len(a.fresh), Duplicates: len(in.Entries) - len(a.fresh)}, nil
+}
+
+// An appending is an intake on its way into the file.
+type appending struct {
+	b       *Buffer
+	source  string
+	in      pipeline.Intake
+	offered []*entry // one for each log_id
+	fresh   []*entry // those of them that the file did not know
+	lastSeq int64
+}
+
+// fault classifies an error of the append.
+func (a *appending) fault(ctx context.Context, err error) error {
+	if pipeline.Stopped(ctx, err) {
+		return err
+	}
+	return fault("store page", err)
+}
+
+// copyEvents copies the events that the intake holds, each log_id once. They
+// share one piece of memory, as they mostly leave together.
+func (a *appending) copyEvents(ctx context.Context) error {
+	size := 0
+	for _, e := range a.in.Entries {
+		size += len(e.Event.Raw)
+	}
+	slab := make([]byte, 0, size)
+	entries := make([]entry, len(a.in.Entries))
+	ids := make(map[string]struct{}, len(a.in.Entries))
+	a.offered = make([]*entry, 0, len(a.in.Entries))
+	for i, e := range a.in.Entries {
+		if _, again := ids[e.Event.LogID]; again {
+			continue
+		}
+		ids[e.Event.LogID] = struct{}{}
+		to, err := a.b.destination(ctx, e.Destination)
+		if err != nil {
+			return a.fault(ctx, err)
+		}
+		from := len(slab)
+		slab = append(slab, e.Event.Raw...)
+		entries[i] = entry{
+			to: to, date: e.Event.Date.UnixMicro(), dateFrom: e.Event.DateFrom,
+			logID: e.Event.LogID, typ: e.Event.Type, body: slab[from:len(slab):len(slab)],
+		}
+		a.offered = append(a.offered, &entries[i])
+	}
+	return nil
+}
+
+// run writes the intake.
+func (a *appending) run(ctx context.Context, t *tx) error {
+	if err := a.dropKnown(ctx, t); err != nil {
+		return err
+	}
+	f := t.figures()
+	size := int64(0)
+	for _, e := range a.fresh {
+		size += int64(len(e.body))
+	}
+	if size > 0 && f.bytes > 0 && f.bytes+size > a.b.store.cfg.MaxBytes {
+		return a.b.full(f.bytes, size)
+	}
+	if len(a.fresh) > 0 {
+		if err := a.insertEvents(ctx, t); err != nil {
+			return err
+		}
+		f.events += int64(len(a.fresh))
+		f.bytes += size
+		f.storedAt = t.now.UnixMicro()
+		for _, e := range a.fresh {
+			f.newest = max(f.newest, e.date)
+			if e.dateFrom != event.DateFromField {
+				t.count(CountUndated, e.dateFrom.String(), 1)
+			}
+		}
+	}
+	f.letters += int64(len(a.in.Unreadable))
+	t.setFigures(f)
+	return a.insertRest(ctx, t)
+}
+
+// dropKnown leaves in fresh the events whose log_id the file does not know.
+func (a *appending) dropKnown(ctx context.Context, t *tx) error {
+	known := make(map[string]struct{})
+	err := selectSeen.each(len(a.offered), func(query string, from, to int) error {
+		args := make([]any, 0, 1+to-from)
+		args = append(args, a.b.id)
+		for _, e := range a.offered[from:to] {
+			args = append(args, e.logID)
+		}
+		return t.query(ctx, func(r *sql.Rows) error {
+			var id string
+			err := r.Scan(&id)
+			known[id] = struct{}{}
+			return err
+		}, query, args...)
+	})
+	if err != nil || len(known) == 0 {
+		a.fresh = a.offered
+		return err
+	}
+	a.fresh = make([]*entry, 0, len(a.offered))
+	for _, e := range a.offered {
+		if _, ok := known[e.logID]; !ok {
+			a.fresh = append(a.fresh, e)
+		}
+	}
+	return nil
+}
+
+// insertEvents writes the new events and remembers their ids.
+func (a *appending) insertEvents(ctx context.Context, t *tx) error {
+	now := t.now.UnixMicro()
+	first := t.w.nextSeq
+	var ids []byte
+	for _, e := range a.fresh {
+		e.seq = t.w.nextSeq
+		t.w.nextSeq++
+		ids = binary.AppendUvarint(ids, uint64(len(e.logID)))
+		ids = append(ids, e.logID...)
+	}
+	a.lastSeq = t.w.nextSeq - 1
+	err := insertSeen.each(len(a.fresh), func(query string, from, to int) error {
+		args := make([]any, 0, 2*(to-from))
+		for _, e := range a.fresh[from:to] {
+			args = append(args, a.b.id, e.logID)
+		}
+		return t.exec(ctx, query, args...)
+	})
+	if err != nil {
+		return err
+	}
+	err = insertBuffer.each(len(a.fresh), func(query string, from, to int) error {
+		args := make([]any, 0, 8*(to-from))
+		for _, e := range a.fresh[from:to] {
+			args = append(args, e.seq, e.to, e.date, int64(e.dateFrom), now, e.logID, e.typ, e.body)
+		}
+		return t.exec(ctx, query, args...)
+	})
+	if err != nil {
+		return err
+	}
+	return t.exec(ctx, "INSERT INTO intakes (tenant_id, stored_at, first_seq, last_seq, log_ids) VALUES (?, ?, ?, ?, ?)",
+		a.b.id, now, first, a.lastSeq, ids)
+}
+
+// insertRest writes what the intake holds besides its events.
+func (a *appending) insertRest(ctx context.Context, t *tx) error {
+	now := t.now.UnixMicro()
+	for _, u := range a.in.Unreadable {
+		l := letter{kind: KindUnreadable, source: a.source, reason: KindUnreadable, detail: u.Reason, entry: &entry{body: u.Raw}}
+		if err := l.insert(ctx, t); err != nil {
+			return err
+		}
+	}
+	if g := a.in.Gap; g != nil {
+		if err := t.exec(ctx, `INSERT INTO gaps (tenant_id, source, from_id, from_time, to_id, to_time, reason, recorded_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, a.b.id, a.source, g.FromID, micros(g.FromTime), g.ToID, micros(g.ToTime), g.Reason, now); err != nil {
+			return err
+		}
+	}
+	if a.in.Cursor != "" {
+		if err := t.exec(ctx, `INSERT INTO cursors (tenant_id, source, cursor, updated_at) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET cursor = excluded.cursor, updated_at = excluded.updated_at`,
+			a.b.id, a.source, string(a.in.Cursor), now); err != nil {
+			return err
+		}
+	}
+	t.count(CountStored, "", len(a.fresh))
+	t.count(CountDuplicates, "", len(a.in.Entries)-len(a.fresh))
+	t.count(CountUnreadable, "", len(a.in.Unreadable))
+	for reason, n := range a.in.Skipped {
+		t.count(CountSkipped, reason, n)
+	}
+	return nil
+}
+
+// applied shows the new events to Next, after the commit.
+func (a *appending) applied() {
+	b := a.b
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.applied = max(b.applied, a.lastSeq)
+	for _, e := range a.fresh {
+		e.since = now
+	}
+	b.offer(a.fresh)
+	delete(b.backlog, a.source)
+	if !a.in.CaughtUp {
+		b.backlog[a.source] = now
+	}
+	b.wake()
+}
+
+// micros is a time as the file holds it; 0 when it is unknown.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// timeOf is the time that a number of the file stands for.
+func timeOf(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+)
+
+// Errors that callers may branch on.
+var (
+	// ErrClosed says that the store has been closed.
+	ErrClosed = errors.New("the store is closed")
+	// ErrLocked says that another process works in the data directory.
+	ErrLocked = errors.New("the data directory is in use")
+	// ErrNewerSchema says that a newer release has written the file.
+	ErrNewerSchema = errors.New("the file was written by a newer gapless")
+	// ErrNoData says that there is no store to read in the data directory.
+	ErrNoData = errors.New("there is no data yet")
+	// ErrBadReceipt says that a receipt does not fit its batch.
+	ErrBadReceipt = errors.New("the receipt does not fit the batch")
+)
+
+// errInconsistent says that the file does not hold what it held before; a write
+// from outside is the likely cause.
+var errInconsistent = errors.New("the file does not hold the events that it should")
+
+// fault classifies an error of SQLite and adds what a person can do about it.
+func fault(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*pipeline.Error](err); ok {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	out := &pipeline.Error{Op: op, Class: pipeline.Transient, Err: err}
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return out
+	}
+	switch e.Code() & 0xff { // the rest tells variants apart
+	case sqlite3.SQLITE_FULL:
+		out.Hint = "The disk of the data directory is full: make room on it, or set a smaller max_buffer_bytes."
+	case sqlite3.SQLITE_IOERR:
+		out.Hint = "The disk of the data directory does not take or give data: look at its health and at the system log."
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		out.Hint = "Another program holds " + fileName + " locked, such as an open sqlite3 shell: end it."
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH:
+		out.Class = pipeline.Misconfigured
+		out.Hint = "Give the user that gapless runs as the right to read and write the data directory and the files in it."
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		out.Class = pipeline.Misconfigured
+		out.Hint = damagedHint
+	}
+	return out
+}
+
+// damagedHint is what to do with a file that SQLite cannot read.
+const damagedHint = "Stop gapless and keep a copy of the data directory. `sqlite3 " + fileName +
+	" .recover | sqlite3 recovered.db` saves what can be read: put recovered.db in its place. " +
+	"Or move " + fileName + " away: gapless then starts anew from start_from, and events not yet delivered are read from Auth0 again as far back as it keeps them."

@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"strconv"
+	"time"
+)
+
+// How the file is kept small. Each step is short, so that appends go on between
+// two of them.
+const (
+	maintainEvery = 30 * time.Second
+	// countsKept is how long counts by minute are kept; totals are for ever.
+	countsKept = 31 * 24 * time.Hour
+	// pruneIntakes is how many appends are forgotten in a step: with pages of
+	// 100 events, 2,000 log_ids.
+	pruneIntakes = 20
+	// Free pages are given back once there are this many bytes of them, or that
+	// share of the file; below the least they are left for the next events.
+	freeMost    = 64 << 20
+	freeShare   = 4 // a quarter
+	freeLeast   = 1 << 20
+	vacuumPages = 512 // in a step: 4 MiB
+	// walPages is when SQLite begins to fold the WAL into the file, 16 MiB;
+	// beyond walLimit the WAL is cut back afterwards.
+	walPages = 16 << 20 / pageSize
+	walLimit = 64 << 20
+)
+
+// maintain forgets and shrinks from time to time, until ctx ends.
+func (s *Store) maintain(ctx context.Context) {
+	ticker := time.NewTicker(maintainEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for name, work := range map[string]func(context.Context) error{
+			"forget log_ids": s.prune, "forget counts": s.pruneCounts, "shrink file": s.shrink,
+		} {
+			if err := work(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
+				s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "housekeeping of the store did not finish, it is tried again",
+					slog.String("work", name), slog.Duration("next_try_in", maintainEvery), slog.Any("error", err))
+			}
+		}
+	}
+}
+
+// An oldIntake is an append whose log_ids may be forgotten.
+type oldIntake struct {
+	id, tenant int64
+	ids        [][]byte
+}
+
+// prune forgets the log_ids whose window has passed.
+func (s *Store) prune(ctx context.Context) error {
+	for after := int64(0); ; {
+		var last int64
+		err := s.writer.do(ctx, &job{run: func(ctx context.Context, t *tx) (err error) {
+			last, err = pruneStep(ctx, t, after, t.now.Add(-s.cfg.DedupWindow))
+			return err
+		}})
+		if err != nil || last == 0 {
+			return fault("forget log_ids", err)
+		}
+		after = last
+	}
+}
+
+// pruneStep forgets some appends behind a given one, passing over those of which
+// an event is still in the buffer. It returns the last one, 0 at the end.
+func pruneStep(ctx context.Context, t *tx, after int64, before time.Time) (last int64, err error) {
+	var list []oldIntake
+	err = t.query(ctx, func(r *sql.Rows) error {
+		var in oldIntake
+		var ids []byte
+		if err := r.Scan(&in.id, &in.tenant, &ids); err != nil {
+			return err
+		}
+		in.ids = splitIDs(ids)
+		list = append(list, in)
+		return nil
+	}, `SELECT id, tenant_id, log_ids FROM intakes
+		WHERE id > ? AND stored_at <= ? AND NOT EXISTS (SELECT 1 FROM buffer WHERE seq BETWEEN first_seq AND last_seq)
+		ORDER BY id LIMIT ?`, after, before.UnixMicro(), pruneIntakes)
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	for _, in := range list {
+		if err := in.forget(ctx, t); err != nil {
+			return 0, err
+		}
+	}
+	return list[len(list)-1].id, nil
+}
+
+// deleteSeen forgets log_ids.
+var deleteSeen = newChunkQuery("DELETE FROM seen WHERE tenant_id = ? AND log_id IN (", "?", ")")
+
+// forget deletes an append and its log_ids.
+func (in *oldIntake) forget(ctx context.Context, t *tx) error {
+	err := deleteSeen.each(len(in.ids), func(query string, from, to int) error {
+		args := []any{in.tenant}
+		for _, id := range in.ids[from:to] {
+			args = append(args, string(id))
+		}
+		return t.exec(ctx, query, args...)
+	})
+	if err != nil {
+		return err
+	}
+	return t.exec(ctx, "DELETE FROM intakes WHERE id = ?", in.id)
+}
+
+// splitIDs takes apart what an append has remembered.
+func splitIDs(b []byte) (ids [][]byte) {
+	for len(b) > 0 {
+		n, k := binary.Uvarint(b)
+		if k <= 0 || n > uint64(max(0, len(b)-k)) {
+			return ids // damaged: what is left stays known
+		}
+		ids = append(ids, b[k:k+int(n)]) //nolint:gosec // bounded by the line above
+		b = b[k+int(n):]                 //nolint:gosec // as above
+	}
+	return ids
+}
+
+// pruneCounts forgets old counts by minute.
+func (s *Store) pruneCounts(ctx context.Context) error {
+	err := s.writer.do(ctx, &job{run: func(ctx context.Context, t *tx) error {
+		return t.exec(ctx, "DELETE FROM counts WHERE minute < ?", t.now.Add(-countsKept).Unix()/60)
+	}})
+	return fault("forget counts", err)
+}
+
+// shrink gives free pages back to the file system, when they are many, and cuts
+// back the WAL.
+func (s *Store) shrink(ctx context.Context) error {
+	for {
+		var left bool
+		err := s.writer.do(ctx, &job{alone: true, run: func(ctx context.Context, t *tx) (err error) {
+			left, err = shrinkStep(ctx, t)
+			return err
+		}})
+		if err != nil || !left {
+			return fault("shrink file", err)
+		}
+	}
+}
+
+// shrinkStep frees some pages; left says that there are more to free.
+func shrinkStep(ctx context.Context, t *tx) (left bool, err error) {
+	free, err := t.pragma(ctx, "freelist_count")
+	if err != nil {
+		return false, err
+	}
+	all, err := t.pragma(ctx, "page_count")
+	if err != nil {
+		return false, err
+	}
+	if free*pageSize < freeLeast || (free*pageSize < freeMost && free*freeShare < all) {
+		return false, nil
+	}
+	drop := func(*sql.Rows) error { return nil }
+	if err := t.query(ctx, drop, vacuum); err != nil {
+		return false, err
+	}
+	// The file becomes shorter only when the WAL is folded into it.
+	return true, t.query(ctx, drop, "PRAGMA wal_checkpoint(TRUNCATE)")
+}
+
+// vacuum frees up to vacuumPages pages.
+var vacuum = "PRAGMA incremental_vacuum(" + strconv.Itoa(vacuumPages) + ")"
+
+// pragma reads a number.
+func (t *tx) pragma(ctx context.Context, name string) (n int64, err error) {
+	err = t.query(ctx, func(r *sql.Rows) error { return r.Scan(&n) }, "PRAGMA "+name)
+	return n, err
+}

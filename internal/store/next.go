@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/event"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+)
+
+// backlogPatience is how long a batch that is not full waits for more while a
+// source says that more is coming: a few big calls cost less than many small.
+const backlogPatience = time.Second
+
+// idle is how long Next waits when there is nothing; it is woken before.
+const idle = time.Hour
+
+// How much to read from disk at once.
+const (
+	refillRows  = 4096
+	refillBytes = 2 << 20
+)
+
+// Next takes a batch, see pipeline.Buffer. Destinations that have one ready take
+// turns.
+func (b *Buffer) Next(ctx context.Context, l pipeline.Limits) (pipeline.Batch, error) {
+	for {
+		if ctx.Err() != nil {
+			return pipeline.Batch{}, context.Cause(ctx)
+		}
+		batch, wait, changed, err := b.tryNext(ctx, l)
+		if err != nil || len(batch.Keys) > 0 {
+			return batch, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-b.store.writer.stop:
+			err = ErrClosed
+		case <-changed:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if err != nil {
+			return pipeline.Batch{}, err
+		}
+	}
+}
+
+// tryNext takes a batch if one is ready; otherwise it says how long to wait,
+// unless changed is closed before.
+func (b *Buffer) tryNext(ctx context.Context, l pipeline.Limits) (batch pipeline.Batch, wait time.Duration, changed <-chan struct{}, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	wait = idle
+	for i := 0; i < len(b.turns); {
+		w := b.turns[i]
+		c, err := b.cut(ctx, w, l)
+		if err != nil {
+			return pipeline.Batch{}, 0, nil, err
+		}
+		if c.n == 0 { // empty, so it waits for its next event to get a turn
+			b.turns = slices.Delete(b.turns, i, i+1)
+			w.listed = false
+			continue
+		}
+		ready := b.readyAt(c, l)
+		if c.full || !now.Before(ready) {
+			b.turns = append(slices.Delete(b.turns, i, i+1), w)
+			return b.lease(w, c.n), 0, nil, nil
+		}
+		wait = min(wait, ready.Sub(now))
+		i++
+	}
+	return pipeline.Batch{}, wait, b.changed, nil
+}
+
+// cut applies the limits to a window, reading on from disk until the batch is
+// full or nothing is left.
+func (b *Buffer) cut(ctx context.Context, w *window, l pipeline.Limits) (cut, error) {
+	for {
+		c := w.cut(l)
+		if c.full || w.complete {
+			return c, nil
+		}
+		if err := b.refill(ctx, w); err != nil {
+			return cut{}, b.readFault(ctx, "read buffer", err)
+		}
+	}
+}
+
+// readyAt is when a batch that is not full goes out nevertheless.
+func (b *Buffer) readyAt(c cut, l pipeline.Limits) time.Time {
+	ready := c.since.Add(l.Linger)
+	latest := c.since.Add(max(l.Linger, backlogPatience))
+	for _, last := range b.backlog {
+		until := last.Add(backlogPatience)
+		if until.After(latest) {
+			until = latest
+		}
+		if until.After(ready) {
+			ready = until
+		}
+	}
+	return ready
+}
+
+// lease hands the first n events of a window out under fresh keys. A key stands
+// for one lease and not for the event, so that a Settle that is repeated late
+// cannot touch a lease that came after it.
+func (b *Buffer) lease(w *window, n int) pipeline.Batch {
+	entries := w.take(n)
+	batch := pipeline.Batch{Destination: w.to, Events: make([]event.Event, n), Keys: make([]int64, n)}
+	for i, e := range entries {
+		b.lastKey++
+		b.leases[b.lastKey] = e
+		b.leased[e.seq] = true
+		batch.Events[i], batch.Keys[i] = e.event(), b.lastKey
+	}
+	return batch
+}
+
+// offer adds events that became available to their windows. The caller holds mu
+// and wakes.
+func (b *Buffer) offer(list []*entry) {
+	for from := 0; from < len(list); {
+		to := from + 1
+		for to < len(list) && list[to].to == list[from].to {
+			to++
+		}
+		w := b.windows[list[from].to]
+		w.add(list[from:to])
+		b.turn(w)
+		from = to
+	}
+}
+
+// turn gives a window a turn, unless it has one.
+func (b *Buffer) turn(w *window) {
+	if !w.listed {
+		w.listed = true
+		b.turns = append(b.turns, w)
+	}
+}
+
+// selectWindow reads the events of a destination behind a point.
+const selectWindow = `SELECT seq, date, date_from, stored_at, log_id, type, body FROM buffer
+	WHERE destination_id = ? AND (date, seq) > (?, ?) ORDER BY date, seq LIMIT ?`
+
+// refill reads the events behind the end of a window. The caller holds mu from
+// before the snapshot to the end: an event that is being delivered meanwhile is
+// still leased then, and one that is being appended is behind b.applied.
+func (b *Buffer) refill(ctx context.Context, w *window) error {
+	after := w.end
+	if after == nil {
+		after = &entry{date: -1 << 63}
+	}
+	rows, err := b.store.db.QueryContext(ctx, selectWindow, w.id, after.date, after.seq, refillRows)
+	if err != nil {
+		return err
+	}
+	list, last, done, err := b.readEntries(rows, w.id)
+	if err := closeWith(rows, err); err != nil {
+		return err
+	}
+	if last != nil {
+		w.end = last
+	}
+	w.complete = done
+	if len(list) > 0 {
+		w.insert(list)
+	}
+	return nil
+}
+
+// readEntries reads rows until there is enough; done says that there are no
+// more. It leaves out what is leased or not yet applied.
+func (b *Buffer) readEntries(rows *sql.Rows, to int64) (list []*entry, last *entry, done bool, err error) {
+	now := time.Now()
+	size, read := 0, 0
+	for size < refillBytes && rows.Next() {
+		e := &entry{to: to}
+		var storedAt int64
+		if err := rows.Scan(&e.seq, &e.date, &e.dateFrom, &storedAt, &e.logID, &e.typ, &e.body); err != nil {
+			return nil, nil, false, err
+		}
+		read++
+		last = e
+		if e.since = time.UnixMicro(storedAt); e.since.After(now) {
+			e.since = now // the clock was set back
+		}
+		if e.seq <= b.applied && !b.leased[e.seq] {
+			list = append(list, e)
+			size += len(e.body)
+		}
+	}
+	return list, last, size < refillBytes && read < refillRows, rows.Err()
+}
+
+// closeWith closes rows and returns the first error.
+func closeWith(rows *sql.Rows, err error) error {
+	if e := rows.Close(); err == nil {
+		err = e
+	}
+	return err
+}

@@ -1,0 +1,242 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+)
+
+// The kinds of dead letters.
+const (
+	KindRejected   = "rejected"   // the destination can never take the event as it is
+	KindAltered    = "altered"    // it was delivered in another form; this is the whole one
+	KindUnreadable = "unreadable" // a piece of a page that was no event
+)
+
+// A letter is a dead letter to be written.
+type letter struct {
+	kind, source, reason, detail string
+	entry                        *entry
+}
+
+// insert writes the letter.
+func (l *letter) insert(ctx context.Context, t *tx) error {
+	e := l.entry
+	var to any
+	if e.to != 0 {
+		to = e.to
+	}
+	body := e.body
+	if body == nil {
+		body = []byte{}
+	}
+	return t.exec(ctx, `INSERT INTO dead_letters (tenant_id, kind, created_at, destination_id, source, reason, detail, log_id, type, date, date_from, body)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, t.current.id, l.kind, t.now.UnixMicro(), to, l.source, l.reason, l.detail,
+		e.logID, e.typ, e.date, int64(e.dateFrom), body)
+}
+
+// Settle makes the outcome of a batch durable, see pipeline.Buffer. A receipt
+// that does not fit the batch is refused with ErrBadReceipt, and the batch stays
+// leased. What was settled before is passed over.
+func (b *Buffer) Settle(ctx context.Context, batch pipeline.Batch, r pipeline.Receipt) error {
+	if err := checkReceipt(batch, r); err != nil {
+		return err
+	}
+	if len(batch.Keys) == 0 {
+		return nil
+	}
+	done, err := b.beginSettle(ctx, batch.Keys[0])
+	if err != nil {
+		return err
+	}
+	defer done()
+	s := b.outcome(batch, r)
+	if len(s.gone) == 0 { // nothing to change on disk
+		s.applied()
+		return nil
+	}
+	if err := b.store.writer.do(ctx, &job{buffer: b, run: s.run, applied: s.applied}); err != nil {
+		if pipeline.Stopped(ctx, err) {
+			return err
+		}
+		return fault("settle batch", err)
+	}
+	return nil
+}
+
+// checkReceipt refuses indexes that lie outside of the batch or contradict each
+// other.
+func checkReceipt(batch pipeline.Batch, r pipeline.Receipt) error {
+	n := len(batch.Keys)
+	if len(batch.Events) != n {
+		return fmt.Errorf("settle batch of %d events with %d keys: %w", len(batch.Events), n, ErrBadReceipt)
+	}
+	named := make(map[int]bool, len(r.Rejected)+len(r.Retry))
+	undelivered := slices.Clone(r.Retry)
+	for _, x := range r.Rejected {
+		undelivered = append(undelivered, x.Index)
+	}
+	for _, i := range undelivered {
+		if i < 0 || i >= n || named[i] {
+			return fmt.Errorf("settle batch of %d: index %d is outside or named twice: %w", n, i, ErrBadReceipt)
+		}
+		named[i] = true
+	}
+	for _, x := range r.Altered {
+		if x.Index < 0 || x.Index >= n || named[x.Index] {
+			return fmt.Errorf("settle batch of %d: altered index %d is outside or not delivered: %w", n, x.Index, ErrBadReceipt)
+		}
+	}
+	return nil
+}
+
+// beginSettle waits until no other call settles the same batch.
+func (b *Buffer) beginSettle(ctx context.Context, key int64) (done func(), err error) {
+	for {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		b.mu.Lock()
+		other, busy := b.settling[key]
+		if !busy {
+			break
+		}
+		b.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+		}
+	}
+	mine := make(chan struct{})
+	b.settling[key] = mine
+	b.mu.Unlock()
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.settling, key)
+		close(mine)
+	}, nil
+}
+
+// A settling is the outcome of a batch on its way into the file.
+type settling struct {
+	b         *Buffer
+	keys      []int64  // of all leases that end
+	gone      []*entry // leave the buffer
+	retry     []*entry // are available again
+	letters   []letter
+	delivered int
+}
+
+// outcome looks up the leases of a batch and sorts them by the receipt.
+func (b *Buffer) outcome(batch pipeline.Batch, r pipeline.Receipt) *settling {
+	s := &settling{b: b}
+	retry := make(map[int]bool, len(r.Retry))
+	for _, i := range r.Retry {
+		retry[i] = true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, key := range batch.Keys {
+		e := b.leases[key]
+		switch {
+		case e == nil:
+			continue // settled before
+		case retry[i]:
+			s.retry = append(s.retry, e)
+		default:
+			s.gone = append(s.gone, e)
+		}
+		s.keys = append(s.keys, key)
+	}
+	s.delivered = len(s.gone)
+	for _, x := range r.Rejected {
+		if e := b.leases[batch.Keys[x.Index]]; e != nil {
+			s.letters = append(s.letters, letter{kind: KindRejected, reason: x.Reason, detail: x.Detail, entry: e})
+			s.delivered--
+		}
+	}
+	for _, x := range r.Altered {
+		if e := b.leases[batch.Keys[x.Index]]; e != nil {
+			s.letters = append(s.letters, letter{kind: KindAltered, reason: x.Reason, detail: x.Detail, entry: e})
+		}
+	}
+	return s
+}
+
+// run writes the outcome.
+func (s *settling) run(ctx context.Context, t *tx) error {
+	if err := s.deleteGone(ctx, t); err != nil {
+		return err
+	}
+	f := t.figures()
+	for _, e := range s.gone {
+		f.bytes -= int64(len(e.body))
+	}
+	f.events -= int64(len(s.gone))
+	f.letters += int64(len(s.letters))
+	for i := range s.letters {
+		l := &s.letters[i]
+		if err := l.insert(ctx, t); err != nil {
+			return err
+		}
+		t.count(l.kind, l.reason, 1)
+	}
+	if s.delivered > 0 {
+		f.deliveredAt = t.now.UnixMicro()
+		t.count(CountDelivered, "", s.delivered)
+	}
+	t.setFigures(f)
+	return nil
+}
+
+// deleteGone deletes the events that leave, by runs of numbers without a hole.
+func (s *settling) deleteGone(ctx context.Context, t *tx) error {
+	seqs := make([]int64, len(s.gone))
+	for i, e := range s.gone {
+		seqs[i] = e.seq
+	}
+	slices.Sort(seqs)
+	deleted := int64(0)
+	for from := 0; from < len(seqs); {
+		to := from + 1
+		for to < len(seqs) && seqs[to] == seqs[to-1]+1 {
+			to++
+		}
+		n, err := t.change(ctx, "DELETE FROM buffer WHERE seq BETWEEN ? AND ?", seqs[from], seqs[to-1])
+		if err != nil {
+			return err
+		}
+		deleted += n
+		from = to
+	}
+	if deleted != int64(len(seqs)) {
+		return &pipeline.Error{
+			Op: "settle batch", Class: pipeline.Misconfigured, Hint: damagedHint,
+			Err: fmt.Errorf("%d of %d events were there: %w", deleted, len(seqs), errInconsistent),
+		}
+	}
+	return nil
+}
+
+// applied ends the leases, after the commit.
+func (s *settling) applied() {
+	b := s.b
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, key := range s.keys {
+		delete(b.leased, b.leases[key].seq)
+		delete(b.leases, key)
+	}
+	for _, e := range s.retry {
+		e.since = now
+	}
+	if len(s.retry) > 0 {
+		b.offer(s.retry)
+		b.wake()
+	}
+}

@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/event"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+)
+
+// The names under which events are counted. Reasons are those that the source,
+// the transforms and the sink give; empty where there is no choice.
+const (
+	CountStored     = "stored"     // new events written to disk
+	CountDuplicates = "duplicates" // events whose log_id was known
+	CountSkipped    = "skipped"    // left out on purpose, by reason
+	CountUnreadable = "unreadable" // records that were no events
+	CountUndated    = "undated"    // stored with a date from elsewhere: log_id, received
+	CountDelivered  = "delivered"  // taken by the destination
+	CountRejected   = "rejected"   // never to be taken, by reason
+	CountAltered    = "altered"    // delivered in another form, by reason
+)
+
+// TenantStatus is what the file knows of a tenant. Times are zero when the thing
+// has not happened.
+type TenantStatus struct {
+	Tenant  string         `json:"tenant"`
+	Cursors []CursorStatus `json:"cursors"`
+	// BufferedEvents and BufferedBytes are what waits for delivery.
+	BufferedEvents int64 `json:"buffered_events"`
+	BufferedBytes  int64 `json:"buffered_bytes"`
+	// OldestDate and OldestStoredAt are the date of the oldest event that waits
+	// for delivery, and when that event was stored.
+	OldestDate     time.Time `json:"oldest_date,omitzero"`
+	OldestStoredAt time.Time `json:"oldest_stored_at,omitzero"`
+	// NewestDate is the date of the newest event ever stored.
+	NewestDate time.Time `json:"newest_date,omitzero"`
+	// LastStoredAt and LastDeliveredAt say when something last went in and out.
+	LastStoredAt    time.Time         `json:"last_stored_at,omitzero"`
+	LastDeliveredAt time.Time         `json:"last_delivered_at,omitzero"`
+	Counts          []Count           `json:"counts"`
+	DeadLetters     int64             `json:"dead_letters"`
+	Gaps            []GapStatus       `json:"gaps"`
+	Conditions      []ConditionStatus `json:"conditions"`
+}
+
+// CursorStatus is where a source stands.
+type CursorStatus struct {
+	Source    string    `json:"source"`
+	Cursor    string    `json:"cursor"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// Count is how often something has happened.
+type Count struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason,omitempty"`
+	N      int64  `json:"n"`
+}
+
+// GapStatus is a span that could not be read.
+type GapStatus struct {
+	Source     string    `json:"source"`
+	FromID     string    `json:"from_id,omitempty"`
+	FromTime   time.Time `json:"from_time,omitzero"`
+	ToID       string    `json:"to_id,omitempty"`
+	ToTime     time.Time `json:"to_time,omitzero"`
+	Reason     string    `json:"reason"`
+	RecordedAt time.Time `json:"recorded_at"`
+}
+
+// ConditionStatus is the trouble that a part is in.
+type ConditionStatus struct {
+	Part      string    `json:"part"`
+	Since     time.Time `json:"since"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Failures  int       `json:"failures"`
+	Class     string    `json:"class"`
+	Message   string    `json:"message"`
+	Hint      string    `json:"hint,omitempty"`
+}
+
+// A DeadLetter is what was kept of an event that was not delivered as it is, or
+// of a record that was no event.
+type DeadLetter struct {
+	ID int64
+	// Kind is KindRejected, KindAltered or KindUnreadable.
+	Kind      string
+	CreatedAt time.Time
+	// Source is the source of an unreadable record; empty for events.
+	Source string
+	// Reason is a word of a bounded set, Detail a line for a person.
+	Reason, Detail string
+	// Event holds the bytes; of an unreadable record nothing else.
+	Event       event.Event
+	Destination pipeline.Destination
+}
+
+// Status returns what the file knows of every tenant, by name: one moment of
+// the file as of the last commits.
+func (r *Reader) Status(ctx context.Context) ([]TenantStatus, error) {
+	tx, err := r.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, fault("read status", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it has only read
+	var list []TenantStatus
+	var ids []int64
+	err = queryAll(ctx, tx, func(row *sql.Rows) error {
+		var id, newest, stored, delivered int64
+		s := TenantStatus{Cursors: []CursorStatus{}, Counts: []Count{}, Gaps: []GapStatus{}, Conditions: []ConditionStatus{}}
+		err := row.Scan(&id, &s.Tenant, &s.BufferedEvents, &s.BufferedBytes, &s.DeadLetters, &newest, &stored, &delivered)
+		s.NewestDate, s.LastStoredAt, s.LastDeliveredAt = timeOf(newest), timeOf(stored), timeOf(delivered)
+		list, ids = append(list, s), append(ids, id)
+		return err
+	}, `SELECT id, name, buffered_events, buffered_bytes, dead_letters, newest_date, stored_at, delivered_at FROM tenants ORDER BY name`)
+	if err != nil {
+		return nil, fault("read tenants", err)
+	}
+	for i := range list {
+		if err := list[i].read(ctx, tx, ids[i]); err != nil {
+			return nil, fault("read status of "+list[i].Tenant, err)
+		}
+	}
+	return list, nil
+}
+
+// queryAll runs a query and calls row for each row.
+func queryAll(ctx context.Context, tx *sql.Tx, row func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	return scanAll(rows, row)
+}
+
+// read fills in what other tables hold of a tenant.
+func (s *TenantStatus) read(ctx context.Context, tx *sql.Tx, id int64) error {
+	for _, part := range []struct {
+		query string
+		row   func(*sql.Rows) error
+	}{
+		{`SELECT source, cursor, updated_at FROM cursors WHERE tenant_id = ? ORDER BY source`, s.addCursor},
+		{`SELECT name, reason, n FROM totals WHERE tenant_id = ? ORDER BY name, reason`, s.addCount},
+		{`SELECT source, from_id, from_time, to_id, to_time, reason, recorded_at FROM gaps WHERE tenant_id = ? ORDER BY id`, s.addGap},
+		{`SELECT part, since, updated_at, failures, class, message, hint FROM conditions WHERE tenant_id = ? ORDER BY part`, s.addCondition},
+		{`SELECT b.date, b.stored_at FROM destinations d JOIN buffer b ON b.seq =
+			(SELECT seq FROM buffer WHERE destination_id = d.id ORDER BY date, seq LIMIT 1)
+			WHERE d.tenant_id = ? ORDER BY b.date DESC`, s.setOldest},
+	} {
+		if err := queryAll(ctx, tx, part.row, part.query, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *TenantStatus) addCursor(row *sql.Rows) error {
+	var c CursorStatus
+	var at int64
+	err := row.Scan(&c.Source, &c.Cursor, &at)
+	c.UpdatedAt = timeOf(at)
+	s.Cursors = append(s.Cursors, c)
+	return err
+}
+
+func (s *TenantStatus) addCount(row *sql.Rows) error {
+	var c Count
+	err := row.Scan(&c.Name, &c.Reason, &c.N)
+	s.Counts = append(s.Counts, c)
+	return err
+}
+
+func (s *TenantStatus) addGap(row *sql.Rows) error {
+	var g GapStatus
+	var from, to, at int64
+	err := row.Scan(&g.Source, &g.FromID, &from, &g.ToID, &to, &g.Reason, &at)
+	g.FromTime, g.ToTime, g.RecordedAt = timeOf(from), timeOf(to), timeOf(at)
+	s.Gaps = append(s.Gaps, g)
+	return err
+}
+
+func (s *TenantStatus) addCondition(row *sql.Rows) error {
+	var c ConditionStatus
+	var since, at int64
+	err := row.Scan(&c.Part, &since, &at, &c.Failures, &c.Class, &c.Message, &c.Hint)
+	c.Since, c.UpdatedAt = timeOf(since), timeOf(at)
+	s.Conditions = append(s.Conditions, c)
+	return err
+}
+
+// setOldest sees the oldest event of each destination, the oldest of all last.
+func (s *TenantStatus) setOldest(row *sql.Rows) error {
+	var date, stored int64
+	err := row.Scan(&date, &stored)
+	s.OldestDate, s.OldestStoredAt = timeOf(date), timeOf(stored)
+	return err
+}
+
+// DeadLetters returns the newest dead letters of a tenant, the newest first, at
+// most limit.
+func (r *Reader) DeadLetters(ctx context.Context, tenant string, limit int) ([]DeadLetter, error) {
+	rows, err := r.db.QueryContext(ctx, `SELECT l.id, l.kind, l.created_at, l.source, l.reason, l.detail,
+		l.log_id, l.type, l.date, l.date_from, l.body, coalesce(d.log_group, ''), coalesce(d.log_stream, '')
+		FROM dead_letters l JOIN tenants t ON t.id = l.tenant_id LEFT JOIN destinations d ON d.id = l.destination_id
+		WHERE t.name = ? ORDER BY l.id DESC LIMIT ?`, tenant, limit)
+	if err != nil {
+		return nil, fault("read dead letters", err)
+	}
+	var list []DeadLetter
+	err = scanAll(rows, func(row *sql.Rows) error {
+		var l DeadLetter
+		var created, date int64
+		err := row.Scan(&l.ID, &l.Kind, &created, &l.Source, &l.Reason, &l.Detail, &l.Event.LogID, &l.Event.Type,
+			&date, &l.Event.DateFrom, &l.Event.Raw, &l.Destination.LogGroup, &l.Destination.LogStream)
+		l.CreatedAt, l.Event.Date = timeOf(created), timeOf(date)
+		list = append(list, l)
+		return err
+	})
+	if err != nil {
+		return nil, fault("read dead letters", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/event"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+)
+
+// How much of a destination's buffer is kept in memory, so that Next reads from
+// disk only when there is a backlog: several full batches.
+const (
+	windowRows  = 20_000
+	windowBytes = 8 << 20
+)
+
+// An entry is a stored event in memory.
+type entry struct {
+	seq, to  int64 // number and destination
+	date     int64 // microseconds
+	dateFrom event.DateSource
+	logID    string
+	typ      string
+	body     []byte
+	since    time.Time // when it became available
+}
+
+// event returns what the entry stands for.
+func (e *entry) event() event.Event {
+	return event.Event{LogID: e.logID, Date: time.UnixMicro(e.date).UTC(), DateFrom: e.dateFrom, Type: e.typ, Raw: e.body}
+}
+
+// compareEntries orders entries by date, and by arrival where it is the same.
+func compareEntries(a, b *entry) int {
+	return cmp.Or(cmp.Compare(a.date, b.date), cmp.Compare(a.seq, b.seq))
+}
+
+// A window holds the oldest events of a destination that are not leased. All
+// that lie on disk, are not leased and are not behind end are in it. The mutex
+// of the buffer guards it.
+type window struct {
+	id       int64
+	to       pipeline.Destination
+	entries  []*entry // in order
+	bytes    int
+	complete bool   // nothing is behind it
+	end      *entry // the last one known when not complete; nil: nothing is known
+	listed   bool   // is among the turns
+}
+
+// add takes in events that became available, in any order. Those behind the end
+// stay on disk.
+func (w *window) add(list []*entry) {
+	if !w.complete {
+		list = slices.DeleteFunc(slices.Clone(list), func(e *entry) bool { return w.end == nil || compareEntries(e, w.end) > 0 })
+	}
+	if len(list) == 0 {
+		return
+	}
+	slices.SortFunc(list, compareEntries)
+	w.insert(list)
+	w.trim()
+}
+
+// insert merges sorted entries into the window.
+func (w *window) insert(list []*entry) {
+	for _, e := range list {
+		w.bytes += len(e.body)
+	}
+	at, _ := slices.BinarySearchFunc(w.entries, list[0], compareEntries)
+	if at == len(w.entries) { // the usual case
+		w.entries = append(w.entries, list...)
+		return
+	}
+	tail := slices.Clone(w.entries[at:])
+	w.entries = w.entries[:at]
+	for len(tail) > 0 && len(list) > 0 {
+		if compareEntries(tail[0], list[0]) < 0 {
+			w.entries, tail = append(w.entries, tail[0]), tail[1:]
+		} else {
+			w.entries, list = append(w.entries, list[0]), list[1:]
+		}
+	}
+	w.entries = append(append(w.entries, tail...), list...)
+}
+
+// trim gives the youngest back to the disk when the window holds too much.
+func (w *window) trim() {
+	n := len(w.entries)
+	for n > 1 && (n > windowRows || w.bytes > windowBytes) {
+		n--
+		w.bytes -= len(w.entries[n].body)
+		w.entries[n] = nil
+		w.complete, w.end = false, w.entries[n-1]
+	}
+	w.entries = w.entries[:n]
+}
+
+// take removes the first n entries.
+func (w *window) take(n int) []*entry {
+	out := slices.Clone(w.entries[:n])
+	for i, e := range out {
+		w.bytes -= len(e.body)
+		w.entries[i] = nil
+	}
+	w.entries = w.entries[n:]
+	return out
+}
+
+// A cut is what the next batch of a window would be.
+type cut struct {
+	n     int       // the first n entries
+	full  bool      // a limit ends it
+	since time.Time // when the first to become available of them did
+}
+
+// cut applies the limits.
+func (w *window) cut(l pipeline.Limits) (c cut) {
+	size := 0
+	var first time.Time
+	for i, e := range w.entries {
+		size += len(e.body) + l.EventOverhead
+		date := l.Clamp(time.UnixMicro(e.date))
+		if i == 0 {
+			first, c.since = date, e.since
+		} else if size > l.MaxBytes || i >= l.MaxEvents || date.Sub(first) > l.MaxSpan {
+			c.full = true
+			return c
+		}
+		if e.since.Before(c.since) {
+			c.since = e.since
+		}
+		c.n++
+	}
+	c.full = c.n > 0 && (c.n >= l.MaxEvents || size >= l.MaxBytes)
+	return c
+}
