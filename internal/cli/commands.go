@@ -19,6 +19,9 @@ func groups() []*cobra.Group {
 // commands returns all commands of the program. A new one is added here.
 func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
+		newRunCommand(env),
+		newStatusCommand(env),
+		newCursorCommand(env),
 		newConfigCommand(env),
 		newVersionCommand(env),
 		newCompletionCommand(env),

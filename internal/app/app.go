@@ -1,0 +1,183 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/store"
+	"github.com/gaplesslogs/gapless/internal/web"
+)
+
+// Options say what an App is made of. Config and Logger are required.
+type Options struct {
+	Config *config.Config
+	Logger *slog.Logger
+	// Version is shown on the page and sent as the user agent.
+	Version string
+	// Secrets resolves the secret references of the configuration.
+	Secrets config.Resolver
+	// Once makes the App end by itself when every tenant is caught up and
+	// delivered, or when one needs a person.
+	Once bool
+	// Auth0HTTP replaces the transport to Auth0; nil is the ordinary one.
+	Auth0HTTP http.RoundTripper
+	// AWSHTTP replaces the HTTP client to AWS; nil is the SDK's own.
+	AWSHTTP aws.HTTPClient
+	// AWSCredentials replaces the SDK's chain of credentials; nil leaves it.
+	AWSCredentials aws.CredentialsProvider
+}
+
+// An App is the whole program, less the command line.
+type App struct {
+	opts     Options
+	registry *prometheus.Registry
+	store    *store.Store
+	tenants  []*tenant
+	listener net.Listener
+
+	mu       sync.Mutex
+	cleanups []cleanup // in the order of the starts; Stop runs them backwards
+	stopped  bool
+
+	once once
+}
+
+// cleanup undoes a start.
+type cleanup struct {
+	name string
+	stop func(context.Context) error
+}
+
+// New checks what can be checked without talking to anybody, resolves the
+// secrets and opens the store. The error says what to do about it. An App that
+// New has made must be stopped, whether or not it was started.
+func New(ctx context.Context, opts Options) (_ *App, err error) {
+	a := &App{opts: opts, registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	cfg := opts.Config
+	a.store, err = store.Open(ctx, store.Config{
+		Dir: cfg.DataDir, MaxBytes: int64(cfg.MaxBufferBytes), DedupWindow: cfg.DedupWindow,
+		Logger: opts.Logger, Registerer: a.registry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	a.onStop("store", func(context.Context) error { return a.store.Close() })
+	for _, t := range cfg.Tenants {
+		built, err := a.build(ctx, t)
+		if err != nil {
+			return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
+		}
+		a.tenants = append(a.tenants, built)
+	}
+	a.once.expect(len(a.tenants))
+	return a, nil
+}
+
+// Start opens the listener and starts every tenant. It returns at once; what
+// happens from then on is told by the logger, the page and Done.
+func (a *App) Start(ctx context.Context) error {
+	if err := a.listen(ctx); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // Stop ends the loops, in its own order
+	for _, t := range a.tenants {
+		a.onStop("delivery of "+t.name, t.startDelivery(ctx))
+	}
+	for _, t := range a.tenants {
+		a.onStop("source of "+t.name, t.startIngest(ctx))
+	}
+	a.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "started", slog.Int("tenants", len(a.tenants)),
+		slog.String("version", a.opts.Version), slog.String("data_dir", a.opts.Config.DataDir), slog.String("listen", a.Addr()))
+	return nil
+}
+
+// listen serves the page and the endpoints, if configured.
+func (a *App) listen(ctx context.Context) error {
+	if a.opts.Config.Listen == "" {
+		return nil
+	}
+	handler, err := web.NewHandler(a.Overview, a.registry, a.opts.Logger)
+	if err != nil {
+		return err
+	}
+	a.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", a.opts.Config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; choose another address with --listen, or end the process that holds it", a.opts.Config.Listen, err)
+	}
+	srv := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := srv.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			a.opts.Logger.LogAttrs(ctx, slog.LevelError, "the listener ended", slog.Any("error", err))
+		}
+	}()
+	a.onStop("listener", func(ctx context.Context) error {
+		err := srv.Shutdown(ctx)
+		if err != nil {
+			err = srv.Close()
+		}
+		<-done
+		return err
+	})
+	return nil
+}
+
+// Addr returns the address of the listener, empty when there is none.
+func (a *App) Addr() string {
+	if a.listener == nil {
+		return ""
+	}
+	return a.listener.Addr().String()
+}
+
+// Done is closed when an App made with Once has finished; Err then says how.
+func (a *App) Done() <-chan struct{} { return a.once.done }
+
+// Err returns why an App made with Once ended before all was delivered; nil when
+// all was.
+func (a *App) Err() error { return a.once.result() }
+
+// Stop ends everything within ctx and returns what went wrong. Events that could
+// not be delivered by then stay in the buffer. A second call does nothing.
+func (a *App) Stop(ctx context.Context) error {
+	a.mu.Lock()
+	cleanups := a.cleanups
+	a.cleanups, a.stopped = nil, true
+	a.mu.Unlock()
+	var errs []error
+	for _, c := range slices.Backward(cleanups) {
+		if err := c.stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", c.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// onStop registers what undoes a start.
+func (a *App) onStop(name string, stop func(context.Context) error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cleanups = append(a.cleanups, cleanup{name, stop})
+}

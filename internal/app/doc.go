@@ -1,0 +1,19 @@
+// Package app puts the parts together and runs them: the composition root.
+//
+//	            ┌───────────────────────── one per tenant ─────────────────────────┐
+//	 Auth0 API ─┤ source.Poll ─► pipeline.Ingest ─► store.Buffer ─► pipeline.Deliver ├─► CloudWatch Logs
+//	            │  (auth0.Client)   transform.Route      │         (cloudwatch.Sink) │
+//	            └────────────────────────────────────────┼──────────────────────────┘
+//	                                              store.Store (one SQLite file)
+//	                                                     │ figures
+//	                                                 web.Handler ─► listen
+//
+// The parts know only the contracts of package pipeline; here alone do the
+// concrete ones meet. An App is made with New, started once with Start, asked
+// for its address with Addr and ended with Stop; it neither catches signals nor
+// ends the process, so that tests run the whole product.
+//
+// It stops in the order in which nothing is lost or doubled: the sources first,
+// then delivery, once what is stored has gone out or the time is over, then the
+// listener, and the store last.
+package app

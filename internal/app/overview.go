@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/store"
+	"github.com/gaplesslogs/gapless/internal/web"
+)
+
+// Overview returns the figures of the moment.
+func (a *App) Overview(ctx context.Context) (web.Overview, error) {
+	return overview(ctx, a.store.Reader, a.opts.Config, a.opts.Version, true)
+}
+
+// ReadOverview reads the figures from the data directory, beside a process that
+// is running or without one.
+func ReadOverview(ctx context.Context, cfg *config.Config, version string) (_ web.Overview, err error) {
+	r, err := store.OpenReadOnly(ctx, cfg.DataDir)
+	if err != nil {
+		return web.Overview{}, fmt.Errorf("open store: %w", err)
+	}
+	defer func() {
+		if cerr := r.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	running, err := store.InUse(cfg.DataDir)
+	if err != nil {
+		return web.Overview{}, err
+	}
+	return overview(ctx, r, cfg, version, running)
+}
+
+// overview puts the figures of the store beside the configuration. A tenant that
+// is configured and unknown to the store shows up empty.
+func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version string, running bool) (web.Overview, error) {
+	figures, err := r.Status(ctx)
+	if err != nil {
+		return web.Overview{}, fmt.Errorf("read figures: %w", err)
+	}
+	byName := make(map[string]store.TenantStatus, len(figures))
+	for _, f := range figures {
+		byName[f.Tenant] = f
+	}
+	o := web.Overview{Version: version, At: time.Now().UTC(), Running: running, Tenants: []web.Tenant{}}
+	for _, t := range cfg.Tenants {
+		v := view(byName[t.Name])
+		v.Name, v.Source = t.Name, t.Domain
+		v.Destination = fmt.Sprintf("%s, stream %s", t.CloudWatch.LogGroup, t.CloudWatch.LogStream)
+		v.Judge(running)
+		o.Tenants = append(o.Tenants, v)
+	}
+	return o, nil
+}
+
+// view turns the store's figures of a tenant into those that people see.
+func view(f store.TenantStatus) web.Tenant {
+	v := web.Tenant{
+		DeadLetters: f.DeadLetters, Buffered: f.BufferedEvents, BufferedBytes: f.BufferedBytes,
+		NewestEvent: f.NewestDate, OldestBuffered: f.OldestDate, LastDelivery: f.LastDeliveredAt,
+		Skipped: map[string]int64{}, Rejected: map[string]int64{}, Altered: map[string]int64{},
+		Troubles: []web.Trouble{}, Gaps: []web.Gap{},
+	}
+	for _, c := range f.Counts {
+		switch c.Name {
+		case store.CountStored:
+			v.Stored += c.N
+		case store.CountDuplicates:
+			v.Duplicates += c.N
+		case store.CountDelivered:
+			v.Delivered += c.N
+		case store.CountSkipped:
+			v.Skipped[c.Reason] += c.N
+		case store.CountAltered:
+			v.Altered[c.Reason] += c.N
+		case store.CountRejected:
+			v.Rejected[c.Reason] += c.N
+		case store.CountUnreadable:
+			v.Rejected["unreadable"] += c.N
+		}
+	}
+	for _, c := range f.Cursors {
+		v.Cursor = c.Cursor
+	}
+	for _, c := range f.Conditions {
+		v.Troubles = append(v.Troubles, web.Trouble{Part: c.Part, Class: c.Class, Message: c.Message, Hint: c.Hint, Since: c.Since})
+	}
+	for _, g := range f.Gaps {
+		v.Gaps = append(v.Gaps, web.Gap{FromID: g.FromID, FromTime: g.FromTime, ToID: g.ToID, ToTime: g.ToTime, Reason: g.Reason, Recorded: g.RecordedAt})
+	}
+	return v
+}

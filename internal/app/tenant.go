@@ -1,0 +1,273 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/auth0"
+	"github.com/gaplesslogs/gapless/internal/cloudwatch"
+	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+	"github.com/gaplesslogs/gapless/internal/source"
+	"github.com/gaplesslogs/gapless/internal/store"
+	"github.com/gaplesslogs/gapless/internal/transform"
+)
+
+// tenant is one tenant's export: a source, a buffer, a sink and the two loops.
+type tenant struct {
+	name    string
+	logger  *slog.Logger
+	buffer  *store.Buffer
+	client  *auth0.Client
+	sink    *cloudwatch.Sink
+	ingest  *pipeline.Ingest
+	deliver *pipeline.Deliver
+	// first is where the events of this moment go, for a check at the start.
+	first pipeline.Destination
+
+	caughtUp  chan struct{} // closed when the source had nothing more
+	catchOnce sync.Once
+	settled   chan struct{} // gets a token after each batch
+	finish    func()        // told once when caught up and delivered
+}
+
+// build puts a tenant together. It talks to nobody but the store and those that
+// keep the secrets.
+func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
+	logger := a.opts.Logger.With(slog.String("tenant", t.Name))
+	built := &tenant{name: t.Name, logger: logger, caughtUp: make(chan struct{}), settled: make(chan struct{}, 1)}
+	var err error
+	if built.buffer, err = a.store.Buffer(ctx, t.Name); err != nil {
+		return nil, fmt.Errorf("open buffer: %w", err)
+	}
+	if err := built.buffer.ClearConditions(ctx); err != nil {
+		return nil, err
+	}
+	if built.client, err = a.auth0Client(ctx, t, built.buffer, logger); err != nil {
+		return nil, err
+	}
+	a.onStop("client of "+t.Name, func(context.Context) error { return built.client.Close() })
+	poll, err := a.poll(ctx, t, built)
+	if err != nil {
+		return nil, err
+	}
+	if built.sink, err = a.cloudwatchSink(ctx, t, logger); err != nil {
+		return nil, err
+	}
+	route, err := transform.NewRoute(t.Name, t.CloudWatch.LogGroup, t.CloudWatch.LogStream)
+	if err != nil {
+		return nil, misconfigured("read the destination", err)
+	}
+	if a.opts.Once {
+		built.finish = a.once.tenantDone
+	}
+	metrics := pipeline.NewMetrics(a.registry, t.Name)
+	report := a.reporter(built)
+	built.ingest = &pipeline.Ingest{
+		Source: poll, Buffer: built.buffer, Route: route, Logger: logger, Metrics: metrics,
+		Report: report, OnCaughtUp: func() { built.catchOnce.Do(func() { close(built.caughtUp) }) },
+	}
+	built.deliver = &pipeline.Deliver{
+		Buffer: built.buffer, Sink: built.sink, InFlight: t.CloudWatch.InFlight, Grace: a.opts.Config.ShutdownTimeout / 2,
+		Logger: logger, Metrics: metrics, Report: report, OnSettled: built.noteSettled,
+	}
+	return built, nil
+}
+
+// misconfigured wraps an error that only another configuration can mend.
+func misconfigured(op string, err error) error {
+	return &pipeline.Error{Op: op, Class: pipeline.Misconfigured, Err: err}
+}
+
+// auth0Client makes the client of a tenant.
+func (a *App) auth0Client(ctx context.Context, t config.Tenant, cache auth0.TokenCache, logger *slog.Logger) (*auth0.Client, error) {
+	secret, err := t.ClientSecret.Resolve(ctx, a.opts.Secrets)
+	if err != nil {
+		return nil, misconfigured("read client_secret", err)
+	}
+	key, err := t.PrivateKey.Resolve(ctx, a.opts.Secrets)
+	if err != nil {
+		return nil, misconfigured("read private_key", err)
+	}
+	var client *http.Client
+	if a.opts.Auth0HTTP != nil {
+		client = &http.Client{Transport: a.opts.Auth0HTTP}
+	}
+	c, err := auth0.New(auth0.Config{
+		Domain: t.Domain, Audience: t.Audience, ClientID: t.ClientID, ClientSecret: secret,
+		PrivateKey: key, KeyID: t.PrivateKeyID, SigningAlg: t.PrivateKeyAlg,
+		RequestTimeout: t.RequestTimeout, RateShare: t.RateShare, UserAgent: "gapless/" + a.opts.Version,
+	}, auth0.Deps{Logger: logger, Registerer: a.registry, HTTPClient: client, TokenCache: cache, TenantName: t.Name})
+	if err != nil {
+		return nil, misconfigured("set up the client of Auth0", err)
+	}
+	return c, nil
+}
+
+// poll makes the source of a tenant, once its starting point is settled.
+func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (*source.Poll, error) {
+	start, err := source.ParseStartFrom(t.StartFrom)
+	if err != nil {
+		return nil, misconfigured("read start_from", err)
+	}
+	if err := guardStart(ctx, built.buffer, t, source.PollName); err != nil {
+		return nil, err
+	}
+	return source.NewPoll(source.PollConfig{
+		StartFrom: start, Interval: t.PollInterval, Overlap: t.Overlap.Window, OverlapEvery: t.Overlap.Every,
+	}, built.client, source.Deps{Logger: built.logger}), nil
+}
+
+// cloudwatchSink makes the sink of a tenant.
+func (a *App) cloudwatchSink(ctx context.Context, t config.Tenant, logger *slog.Logger) (*cloudwatch.Sink, error) {
+	aws, cw := a.opts.Config.AWSFor(t), t.CloudWatch
+	sink, err := cloudwatch.New(ctx, cloudwatch.Config{
+		Region: aws.Region, Endpoint: aws.Endpoint, Profile: aws.Profile, RoleARN: aws.RoleARN, ExternalID: aws.ExternalID,
+		Create: cw.Create, RetentionDays: cw.RetentionDays, LogGroupClass: cw.LogGroupClass, KMSKeyID: cw.KMSKeyID, Tags: cw.Tags,
+		Linger: cw.Linger, Compression: cw.Compression, RequestTimeout: cw.RequestTimeout,
+		TooOld: string(cw.TooOld), TooNew: string(cw.TooNew), TooLarge: string(cw.TooLarge),
+	}, cloudwatch.Deps{Logger: logger, Registerer: a.registry, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: t.Name})
+	if err != nil {
+		return nil, fmt.Errorf("set up CloudWatch Logs: %w", err)
+	}
+	return sink, nil
+}
+
+// startKey is the setting under which the start_from of a tenant is kept.
+const startKey = "start_from"
+
+// errStartChanged says that start_from no longer fits the cursor.
+var errStartChanged = errors.New("start_from was changed, but the tenant has been read from another starting point already")
+
+// guardStart refuses a start_from that differs from the one with which the
+// tenant's cursor began: taking no notice would leave a person believing that
+// older events are on their way.
+func guardStart(ctx context.Context, b *store.Buffer, t config.Tenant, sourceName string) error {
+	cursor, err := b.Cursor(ctx, sourceName)
+	if err != nil {
+		return fmt.Errorf("read cursor: %w", err)
+	}
+	began, err := b.Setting(ctx, startKey)
+	if err != nil {
+		return fmt.Errorf("read the starting point: %w", err)
+	}
+	if cursor != "" && began != "" && began != t.StartFrom {
+		return &pipeline.Error{
+			Op: "start", Class: pipeline.Misconfigured, Err: fmt.Errorf("%w (it was %q, now it is %q)", errStartChanged, began, t.StartFrom),
+			Hint: fmt.Sprintf("Set start_from back to %q, or begin anew on purpose: gapless cursor reset --tenant %s", began, t.Name),
+		}
+	}
+	if began != t.StartFrom {
+		if err := b.SetSetting(ctx, startKey, t.StartFrom); err != nil {
+			return fmt.Errorf("keep the starting point: %w", err)
+		}
+	}
+	return nil
+}
+
+// reporter keeps a tenant's trouble where status finds it.
+func (a *App) reporter(t *tenant) func(context.Context, string, *pipeline.Condition) {
+	return func(ctx context.Context, part string, c *pipeline.Condition) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		var err error
+		if c == nil {
+			err = t.buffer.ClearCondition(ctx, part)
+		} else {
+			err = t.buffer.SetCondition(ctx, *c)
+			if e := c.Err; a.opts.Once && (e.Class == pipeline.Unauthorized || e.Class == pipeline.Misconfigured) {
+				a.once.fail(&e)
+			}
+		}
+		if err != nil {
+			t.logger.LogAttrs(ctx, slog.LevelWarn, "cannot keep the condition", slog.Any("error", err))
+		}
+	}
+}
+
+// startIngest starts the source and returns what ends it.
+func (t *tenant) startIngest(ctx context.Context) func(context.Context) error {
+	return loop(ctx, t.ingest.Run)
+}
+
+// startDelivery starts the delivery and returns what ends it: once the buffer is
+// empty, or delivery is in trouble, or the time is over.
+func (t *tenant) startDelivery(ctx context.Context) func(context.Context) error {
+	end := loop(ctx, t.deliver.Run)
+	watched, unwatch := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { t.watch(watched) })
+	return func(ctx context.Context) error {
+		unwatch()
+		watch.Wait()
+		t.drain(ctx)
+		return end(ctx)
+	}
+}
+
+// watch tells finish, once, that the tenant is caught up and delivered.
+func (t *tenant) watch(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-t.caughtUp:
+	}
+	for t.buffer.Pending() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.settled:
+		}
+	}
+	if t.finish != nil {
+		t.finish()
+	}
+}
+
+// noteSettled leaves a token that a batch was settled.
+func (t *tenant) noteSettled() {
+	select {
+	case t.settled <- struct{}{}:
+	default:
+	}
+}
+
+// drain lets delivery go on while it gets anywhere, up to half of the time that
+// a stop may take: the other half is for the calls then under way.
+func (t *tenant) drain(ctx context.Context) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	tick := time.NewTicker(100 * time.Millisecond) // trouble gives no token
+	defer tick.Stop()
+	for t.buffer.Pending() > 0 && t.deliver.Trouble() == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.settled:
+		case <-tick.C:
+		}
+	}
+}
+
+// loop runs a loop and returns what ends it and waits for it.
+func loop(ctx context.Context, run func(context.Context) error) func(context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = run(ctx) // always the cause of ctx
+	}()
+	return func(context.Context) error {
+		cancel()
+		<-done
+		return nil
+	}
+}

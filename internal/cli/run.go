@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gaplesslogs/gapless/internal/app"
+)
+
+// newRunCommand makes "gapless run".
+func newRunCommand(env *Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "run",
+		GroupID: groupExport,
+		Short:   "Export the configured tenants until told to stop",
+		Long: `Reads the log of each configured tenant and delivers it to CloudWatch Logs,
+until a signal stops it: the first lets what is under way come to its end, the
+second ends at once. Either way the next start goes on where this one stopped.
+
+With --once it ends by itself when every tenant is caught up and delivered, for
+cron and for jobs. It then fails when a tenant needs a person, such as for a
+permission that is missing; faults that pass by themselves are waited out, up
+to --timeout.`,
+		Example: "  gapless run --config gapless.yaml\n  gapless run --config gapless.yaml --once --timeout 10m",
+		Args:    noArgs,
+	}
+	flags := addConfigFlags(cmd)
+	once := cmd.Flags().Bool("once", false, "end when every tenant is caught up and delivered")
+	timeout := cmd.Flags().Duration("timeout", 0, "with --once: give up after this long; 0 waits as long as it takes")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *timeout != 0 && !*once {
+			return usageError(cmd, "--timeout goes with --once")
+		}
+		cfg, err := flags.load(cmd.Context(), cmd, env)
+		if err != nil {
+			return err
+		}
+		logger, err := newLogger(env.Stderr, cfg.Log.Level, cfg.Log.Format)
+		if err != nil {
+			return err
+		}
+		a, err := app.New(cmd.Context(), app.Options{Config: cfg, Logger: logger, Version: build(env.Version).Version, Secrets: resolver(cfg, env), Once: *once})
+		if err != nil {
+			return err
+		}
+		return runApp(cmd.Context(), env, a, *once, *timeout, cfg.ShutdownTimeout)
+	}
+	return cmd
+}
+
+// errOnceTimeout says that --once did not finish in time.
+var errOnceTimeout = errors.New("not every event was delivered in time; what is left stays in the buffer for the next run")
+
+// runApp starts a, waits for its end and stops it.
+func runApp(ctx context.Context, env *Env, a *app.App, once bool, timeout, grace time.Duration) error {
+	err := a.Start(ctx)
+	if err == nil {
+		err = await(ctx, a, once, timeout)
+	}
+	if once && err == nil {
+		err = printOnce(ctx, env, a)
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	return errors.Join(err, a.Stop(stopping))
+}
+
+// await waits until a is finished or told to stop.
+func await(ctx context.Context, a *app.App, once bool, timeout time.Duration) error {
+	var late <-chan time.Time
+	if timeout > 0 {
+		t := time.NewTimer(timeout)
+		defer t.Stop()
+		late = t.C
+	}
+	var done <-chan struct{}
+	if once {
+		done = a.Done()
+	}
+	select {
+	case <-done:
+		return a.Err()
+	case <-late:
+		return errOnceTimeout
+	case <-ctx.Done():
+		if once {
+			return context.Cause(ctx) // interrupted before it was done
+		}
+		return nil // a stop that was asked for
+	}
+}
+
+// printOnce says what a run with --once has done.
+func printOnce(ctx context.Context, env *Env, a *app.App) error {
+	o, err := a.Overview(ctx)
+	if err != nil {
+		return fmt.Errorf("read the outcome: %w", err)
+	}
+	for _, t := range o.Tenants {
+		fmt.Fprintf(env.Stdout, "%s: caught up; %s delivered to %s so far, %s in the dead letters\n",
+			t.Name, plural(t.Delivered, "event"), t.Destination, plural(t.DeadLetters, "event"))
+	}
+	return nil
+}
+
+// plural writes a count with its noun.
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

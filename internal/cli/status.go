@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gaplesslogs/gapless/internal/app"
+	"github.com/gaplesslogs/gapless/internal/web"
+)
+
+// errNotWell is the outcome of status when a tenant is in trouble.
+var errNotWell = errors.New("a tenant needs a look")
+
+// newStatusCommand makes "gapless status".
+func newStatusCommand(env *Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "status",
+		GroupID: groupExport,
+		Short:   "Show what was fetched, delivered and kept, and what is wrong",
+		Long: `Reads the data directory, whether or not gapless is running, and shows for each
+tenant how far the export is, what waits in the buffer, what went wrong and what
+to do about it. The exit code is 5 when a tenant is in trouble.`,
+		Example: "  gapless status --config gapless.yaml\n  gapless status --config gapless.yaml --json",
+		Args:    noArgs,
+	}
+	flags := addConfigFlags(cmd)
+	asJSON := addJSONFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := flags.load(cmd.Context(), cmd, env)
+		if err != nil {
+			return err
+		}
+		o, err := app.ReadOverview(cmd.Context(), cfg, build(env.Version).Version)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			err = writeJSON(env.Stdout, o)
+		} else {
+			env.printOverview(env.Stdout, o)
+		}
+		if err == nil && !well(o) {
+			err = fail(exitNotClean, "", errNotWell)
+		}
+		return err
+	}
+	return cmd
+}
+
+// well reports whether no tenant is in trouble.
+func well(o web.Overview) bool {
+	return !slices.ContainsFunc(o.Tenants, func(t web.Tenant) bool { return len(t.Troubles) > 0 })
+}
+
+// printOverview writes the overview for a person.
+func (e *Env) printOverview(w io.Writer, o web.Overview) {
+	for i, t := range o.Tenants {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintln(w, e.paint(w, bold, t.Name), " ", t.Source, "->", t.Destination)
+		line := func(name, format string, args ...any) {
+			fmt.Fprintf(w, "  %-14s %s\n", name, fmt.Sprintf(format, args...))
+		}
+		line("state", "%s", t.Words(o.At))
+		line("stored", "%s, %s dropped", plural(t.Stored, "event"), plural(t.Duplicates, "duplicate"))
+		line("delivered", "%s%s", plural(t.Delivered, "event"), since(o.At, t.LastDelivery, ", last "))
+		line("waiting", "%s, %d bytes%s", plural(t.Buffered, "event"), t.BufferedBytes, since(o.At, t.OldestBuffered, ", oldest from "))
+		line("dead letters", "%s%s", plural(t.DeadLetters, "event"), reasons(t.Rejected))
+		if len(t.Altered) > 0 {
+			line("altered", "%s", reasons(t.Altered)[2:])
+		}
+		if len(t.Skipped) > 0 {
+			line("skipped", "%s", reasons(t.Skipped)[2:])
+		}
+		line("newest event", "%s", orNone(t.NewestEvent))
+		line("cursor", "%s", t.Cursor)
+		for _, g := range t.Gaps {
+			line("gap", "from %s (%s) to %s (%s): %s", g.FromID, orNone(g.FromTime), g.ToID, orNone(g.ToTime), g.Reason)
+		}
+		for _, x := range t.Troubles {
+			line(e.paint(w, red, "trouble"), "%s since %s: %s", x.Part, orNone(x.Since), x.Message)
+			if x.Hint != "" {
+				line("", "%s", x.Hint)
+			}
+		}
+	}
+}
+
+// since says how long ago t was, empty when it never was.
+func since(now, t time.Time, before string) string {
+	if t.IsZero() {
+		return ""
+	}
+	return before + web.Short(max(0, now.Sub(t))) + " ago"
+}
+
+// reasons lists counts by reason in a fixed order, each behind a comma.
+func reasons(m map[string]int64) string {
+	var s string
+	for _, reason := range slices.Sorted(maps.Keys(m)) {
+		s += fmt.Sprintf(", %d %s", m[reason], reason) //nolint:perfsprint // a handful of reasons
+	}
+	return s
+}
+
+// orNone writes a time, or a dash.
+func orNone(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
