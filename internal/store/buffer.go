@@ -68,6 +68,7 @@ func (b *Buffer) load(ctx context.Context, t *tx, last int64) error {
 	}
 	b.publish(f)
 	b.applied = last
+	b.turns = nil // should this be a second run
 	return t.query(ctx, func(r *sql.Rows) error {
 		var id int64
 		var d pipeline.Destination

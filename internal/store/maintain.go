@@ -16,9 +16,10 @@ const (
 	maintainEvery = 30 * time.Second
 	// countsKept is how long counts by minute are kept; totals are for ever.
 	countsKept = 31 * 24 * time.Hour
-	// pruneIntakes is how many appends are forgotten in a step: with pages of
-	// 100 events, 2,000 log_ids.
-	pruneIntakes = 20
+	// How many appends are looked at and forgotten in a step: with pages of 100
+	// events, 2,000 log_ids.
+	pruneLook   = 1000
+	pruneForget = 20
 	// Free pages are given back once there are this many bytes of them, or that
 	// share of the file; below the least they are left for the next events.
 	freeMost    = 64 << 20
@@ -52,52 +53,58 @@ func (s *Store) maintain(ctx context.Context) {
 	}
 }
 
-// An oldIntake is an append whose log_ids may be forgotten.
+// An oldIntake is an append whose window has passed.
 type oldIntake struct {
-	id, tenant int64
-	ids        [][]byte
+	id, tenant, storedAt int64
+	buffered             bool // an event of it still waits for delivery
 }
 
 // prune forgets the log_ids whose window has passed.
 func (s *Store) prune(ctx context.Context) error {
-	for after := int64(0); ; {
-		var last int64
-		err := s.writer.do(ctx, &job{run: func(ctx context.Context, t *tx) (err error) {
-			last, err = pruneStep(ctx, t, after, t.now.Add(-s.cfg.DedupWindow))
+	var after oldIntake
+	for more := true; more; {
+		err := s.writer.do(ctx, &job{run: func(ctx context.Context, t *tx) error {
+			last, err := pruneStep(ctx, t, after, t.now.Add(-s.cfg.DedupWindow))
+			more = last != after
+			after = last
 			return err
 		}})
-		if err != nil || last == 0 {
+		if err != nil {
 			return fault("forget log_ids", err)
 		}
-		after = last
 	}
+	return nil
 }
 
 // pruneStep forgets some appends behind a given one, passing over those of which
-// an event is still in the buffer. It returns the last one, 0 at the end.
-func pruneStep(ctx context.Context, t *tx, after int64, before time.Time) (last int64, err error) {
+// an event still waits for delivery. It returns the last one it has looked at.
+func pruneStep(ctx context.Context, t *tx, after oldIntake, before time.Time) (oldIntake, error) {
 	var list []oldIntake
-	err = t.query(ctx, func(r *sql.Rows) error {
+	err := t.query(ctx, func(r *sql.Rows) error {
 		var in oldIntake
-		var ids []byte
-		if err := r.Scan(&in.id, &in.tenant, &ids); err != nil {
-			return err
-		}
-		in.ids = splitIDs(ids)
+		err := r.Scan(&in.id, &in.tenant, &in.storedAt, &in.buffered)
 		list = append(list, in)
-		return nil
-	}, `SELECT id, tenant_id, log_ids FROM intakes
-		WHERE id > ? AND stored_at <= ? AND NOT EXISTS (SELECT 1 FROM buffer WHERE seq BETWEEN first_seq AND last_seq)
-		ORDER BY id LIMIT ?`, after, before.UnixMicro(), pruneIntakes)
-	if err != nil || len(list) == 0 {
-		return 0, err
+		return err
+	}, `SELECT id, tenant_id, stored_at, EXISTS (SELECT 1 FROM buffer WHERE seq BETWEEN first_seq AND last_seq)
+		FROM intakes WHERE (stored_at, id) > (?, ?) AND stored_at <= ? ORDER BY stored_at, id LIMIT ?`,
+		after.storedAt, after.id, before.UnixMicro(), pruneLook)
+	if err != nil {
+		return after, err
 	}
+	forgotten := 0
 	for _, in := range list {
-		if err := in.forget(ctx, t); err != nil {
-			return 0, err
+		if forgotten == pruneForget {
+			break
 		}
+		if !in.buffered {
+			if err := in.forget(ctx, t); err != nil {
+				return after, err
+			}
+			forgotten++
+		}
+		after = in
 	}
-	return list[len(list)-1].id, nil
+	return after, nil
 }
 
 // deleteSeen forgets log_ids.
@@ -105,9 +112,19 @@ var deleteSeen = newChunkQuery("DELETE FROM seen WHERE tenant_id = ? AND log_id 
 
 // forget deletes an append and its log_ids.
 func (in *oldIntake) forget(ctx context.Context, t *tx) error {
-	err := deleteSeen.each(len(in.ids), func(query string, from, to int) error {
+	var ids [][]byte
+	err := t.query(ctx, func(r *sql.Rows) error {
+		var packed []byte
+		err := r.Scan(&packed)
+		ids = splitIDs(packed)
+		return err
+	}, "SELECT log_ids FROM intakes WHERE id = ?", in.id)
+	if err != nil {
+		return err
+	}
+	err = deleteSeen.each(len(ids), func(query string, from, to int) error {
 		args := []any{in.tenant}
-		for _, id := range in.ids[from:to] {
+		for _, id := range ids[from:to] {
 			args = append(args, string(id))
 		}
 		return t.exec(ctx, query, args...)
@@ -171,8 +188,13 @@ func shrinkStep(ctx context.Context, t *tx) (left bool, err error) {
 	if err := t.query(ctx, drop, vacuum); err != nil {
 		return false, err
 	}
-	// The file becomes shorter only when the WAL is folded into it.
-	return true, t.query(ctx, drop, "PRAGMA wal_checkpoint(TRUNCATE)")
+	// The file becomes shorter only when the WAL is folded into it. Passive: it
+	// must not make appends wait for a reader.
+	if err := t.query(ctx, drop, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+		return false, err
+	}
+	now, err := t.pragma(ctx, "freelist_count")
+	return now < free, err
 }
 
 // vacuum frees up to vacuumPages pages.

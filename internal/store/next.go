@@ -17,12 +17,6 @@ const backlogPatience = time.Second
 // idle is how long Next waits when there is nothing; it is woken before.
 const idle = time.Hour
 
-// How much to read from disk at once.
-const (
-	refillRows  = 4096
-	refillBytes = 2 << 20
-)
-
 // Next takes a batch, see pipeline.Buffer. Destinations that have one ready take
 // turns.
 func (b *Buffer) Next(ctx context.Context, l pipeline.Limits) (pipeline.Batch, error) {
@@ -132,8 +126,8 @@ func (b *Buffer) offer(list []*entry) {
 			to++
 		}
 		w := b.windows[list[from].to]
-		w.add(list[from:to])
 		b.turn(w)
+		w.add(list[from:to], b.store.window.rows, b.store.window.share(len(b.turns)))
 		from = to
 	}
 }
@@ -158,7 +152,7 @@ func (b *Buffer) refill(ctx context.Context, w *window) error {
 	if after == nil {
 		after = &entry{date: -1 << 63}
 	}
-	rows, err := b.store.db.QueryContext(ctx, selectWindow, w.id, after.date, after.seq, refillRows)
+	rows, err := b.store.db.QueryContext(ctx, selectWindow, w.id, after.date, after.seq, b.store.window.readRows)
 	if err != nil {
 		return err
 	}
@@ -181,7 +175,7 @@ func (b *Buffer) refill(ctx context.Context, w *window) error {
 func (b *Buffer) readEntries(rows *sql.Rows, to int64) (list []*entry, last *entry, done bool, err error) {
 	now := time.Now()
 	size, read := 0, 0
-	for size < refillBytes && rows.Next() {
+	for size < b.store.window.readBytes && rows.Next() {
 		e := &entry{to: to}
 		var storedAt int64
 		if err := rows.Scan(&e.seq, &e.date, &e.dateFrom, &storedAt, &e.logID, &e.typ, &e.body); err != nil {
@@ -197,7 +191,7 @@ func (b *Buffer) readEntries(rows *sql.Rows, to int64) (list []*entry, last *ent
 			size += len(e.body)
 		}
 	}
-	return list, last, size < refillBytes && read < refillRows, rows.Err()
+	return list, last, size < b.store.window.readBytes && read < b.store.window.readRows, rows.Err()
 }
 
 // closeWith closes rows and returns the first error.

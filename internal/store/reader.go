@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 )
@@ -24,7 +23,10 @@ type Reader struct {
 // OpenReadOnly opens the store of a data directory to read it, beside a process
 // that works in it or alone. The error wraps ErrNoData when there is none yet.
 func OpenReadOnly(ctx context.Context, dir string) (*Reader, error) {
-	path := filepath.Join(dir, fileName)
+	path, err := filePath(dir)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, &pipeline.Error{
 			Op: "open store", Class: pipeline.Misconfigured, Err: fmt.Errorf("%s: %w", dir, ErrNoData),

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -65,6 +66,7 @@ type Store struct {
 	writeDB *sql.DB
 	writer  *writer
 	metrics *metrics
+	window  windowSize
 
 	cancel context.CancelFunc // ends the background work
 	work   sync.WaitGroup
@@ -93,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, lock: lock, buffers: make(map[string]*Buffer)}
+	s := &Store{cfg: cfg, lock: lock, window: defaultWindow, buffers: make(map[string]*Buffer)}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
@@ -102,7 +104,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 
 // open opens the file under the lock and starts the work.
 func (s *Store) open(ctx context.Context) error {
-	path := filepath.Join(s.cfg.Dir, fileName)
+	path, err := filePath(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
 	// Made here because SQLite would give the others the right to read it.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the directory
 	if err != nil {
@@ -157,10 +162,23 @@ func writeDSN(path string) string {
 		"cache_size(-16000)", "temp_store(memory)") + "&_txlock=immediate"
 }
 
+// filePath names the file of a data directory in full.
+func filePath(dir string) (string, error) {
+	path, err := filepath.Abs(filepath.Join(dir, fileName))
+	if err != nil {
+		return "", fmt.Errorf("find data directory: %w", err)
+	}
+	return path, nil
+}
+
 // dsn names a file with the pragmas that every connection to it starts with.
 func dsn(path, mode string, pragmas ...string) string {
 	q := url.Values{"mode": {mode}, "_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())}, pragmas...)}
-	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: q.Encode()}
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") { // C:/...
+		path = "/" + path
+	}
+	u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
 	return u.String()
 }
 

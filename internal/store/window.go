@@ -9,12 +9,26 @@ import (
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 )
 
-// How much of a destination's buffer is kept in memory, so that Next reads from
-// disk only when there is a backlog: several full batches.
-const (
-	windowRows  = 20_000
-	windowBytes = 8 << 20
-)
+// windowSize says how much of a tenant's buffer is kept in memory, so that Next
+// reads from disk only when there is a backlog.
+type windowSize struct {
+	rows, bytes int // of each destination
+	allBytes    int // of all of them together, as far as least allows
+	least       int // bytes of each destination: more than a full batch
+	readRows    int // to read from disk at once
+	readBytes   int
+}
+
+// defaultWindow holds several full batches of CloudWatch Logs.
+var defaultWindow = windowSize{
+	rows: 20_000, bytes: 8 << 20, allBytes: 32 << 20, least: 2 << 20,
+	readRows: 4096, readBytes: 2 << 20,
+}
+
+// share returns the bytes for each of n destinations.
+func (s windowSize) share(n int) int {
+	return max(s.least, min(s.bytes, s.allBytes/max(n, 1)))
+}
 
 // An entry is a stored event in memory.
 type entry struct {
@@ -51,8 +65,8 @@ type window struct {
 }
 
 // add takes in events that became available, in any order. Those behind the end
-// stay on disk.
-func (w *window) add(list []*entry) {
+// stay on disk, and so do the youngest beyond a number of rows and bytes.
+func (w *window) add(list []*entry, rows, bytes int) {
 	if !w.complete {
 		list = slices.DeleteFunc(slices.Clone(list), func(e *entry) bool { return w.end == nil || compareEntries(e, w.end) > 0 })
 	}
@@ -61,7 +75,7 @@ func (w *window) add(list []*entry) {
 	}
 	slices.SortFunc(list, compareEntries)
 	w.insert(list)
-	w.trim()
+	w.trim(rows, bytes)
 }
 
 // insert merges sorted entries into the window.
@@ -87,9 +101,9 @@ func (w *window) insert(list []*entry) {
 }
 
 // trim gives the youngest back to the disk when the window holds too much.
-func (w *window) trim() {
+func (w *window) trim(rows, bytes int) {
 	n := len(w.entries)
-	for n > 1 && (n > windowRows || w.bytes > windowBytes) {
+	for n > 1 && (n > rows || w.bytes > bytes) {
 		n--
 		w.bytes -= len(w.entries[n].body)
 		w.entries[n] = nil

@@ -156,18 +156,20 @@ func (w *writer) commit(ctx context.Context, group []*job) (own []error, err err
 	start := time.Now()
 	t := &tx{w: w, now: start, counts: make(map[countKey]int64), buffers: make(map[*Buffer]figures)}
 	if err := t.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		// Should a rollback have failed before, the next try finds a clean state.
-		return nil, errors.Join(fault("begin commit", err), t.rollback(ctx))
+		t.rollback(ctx)
+		return nil, fault("begin commit", err)
 	}
 	own = make([]error, len(group))
 	for i, j := range group {
 		t.begin(j)
 		if own[i] = j.run(ctx, t); own[i] != nil && t.wrote {
-			return nil, errors.Join(own[i], t.rollback(ctx))
+			t.rollback(ctx)
+			return nil, own[i]
 		}
 	}
 	if err := t.finish(ctx); err != nil {
-		return nil, errors.Join(fault("commit", err), t.rollback(ctx))
+		t.rollback(ctx)
+		return nil, fault("commit", err)
 	}
 	for b, f := range t.buffers {
 		b.publish(f)

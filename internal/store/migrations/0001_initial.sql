@@ -52,6 +52,7 @@ CREATE TABLE intakes (
     last_seq  INTEGER NOT NULL,
     log_ids   BLOB    NOT NULL  -- each behind its length as a uvarint
 ) STRICT;
+CREATE INDEX intakes_by_age ON intakes (stored_at, id, tenant_id, first_seq, last_seq);
 
 CREATE TABLE cursors (
     tenant_id  INTEGER NOT NULL,

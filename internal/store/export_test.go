@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"testing"
+)
+
+// UseSmallWindows makes buffers opened later read most events from disk.
+func UseSmallWindows(s *Store) {
+	s.window = windowSize{rows: 3, bytes: 1000, allBytes: 2000, least: 500, readRows: 2, readBytes: 700}
+}
+
+// HoldWriter keeps the writer busy until the returned function is called.
+func HoldWriter(s *Store) (release func()) {
+	gate, entered := make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = s.writer.do(context.Background(), &job{alone: true, run: func(context.Context, *tx) error {
+			close(entered)
+			<-gate
+			return nil
+		}})
+	}()
+	<-entered
+	return func() { close(gate) }
+}
+
+// ErrSpoiled is what a spoiled job returns.
+var ErrSpoiled = errors.New("spoiled")
+
+// Spoil runs a job that writes and then fails.
+func Spoil(s *Store) error {
+	return s.writer.do(context.Background(), &job{run: func(ctx context.Context, t *tx) error {
+		if err := t.exec(ctx, "DELETE FROM buffer"); err != nil {
+			return err
+		}
+		return ErrSpoiled
+	}})
+}
+
+// Exec runs a statement in the writer, outside of any transaction.
+func Exec(s *Store, query string) error {
+	return s.writer.do(context.Background(), &job{alone: true, run: func(ctx context.Context, t *tx) error {
+		return t.query(ctx, func(*sql.Rows) error { return nil }, query)
+	}})
+}
+
+// Number reads a number from the file.
+func Number(tb testing.TB, r *Reader, query string) (n int64) {
+	tb.Helper()
+	if err := r.db.QueryRowContext(context.Background(), query).Scan(&n); err != nil {
+		tb.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+// Maintain does the housekeeping at once.
+func Maintain(ctx context.Context, s *Store) error {
+	return errors.Join(s.prune(ctx), s.pruneCounts(ctx), s.shrink(ctx))
+}
+
+// MigrateFile brings a file up to date with the migrations of a file system.
+func MigrateFile(ctx context.Context, path string, files fs.FS) error {
+	db, err := sql.Open("sqlite", writeDSN(path))
+	if err != nil {
+		return err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return errors.Join(migrate(ctx, conn, files), conn.Close(), db.Close())
+}
+
+// Migrations are those of this release.
+var Migrations fs.FS = migrations
