@@ -16,8 +16,8 @@ import (
 	"strings"
 )
 
-// versionVar is the variable that holds the version of the program.
-const versionVar = "github.com/gaplesslogs/gapless/internal/cli.version"
+// versionVar is the variable that holds the version of a released program.
+const versionVar = "main.version"
 
 // platforms are the systems that we build for.
 var platforms = []platform{
@@ -76,17 +76,17 @@ func run(ctx context.Context, out, pkg, version string) error {
 
 // fileName is the name of the binary for a platform.
 func (p platform) fileName(version string) string {
-	name := fmt.Sprintf("gapless_%s_%s_%s", version, p.os, p.arch)
+	name := fmt.Sprintf("gapless_%s_%s_%s", strings.TrimPrefix(version, "v"), p.os, p.arch)
 	if p.os == "windows" {
 		name += ".exe"
 	}
 	return name
 }
 
-// build compiles one binary. Nothing of the machine gets into it: no paths, no
-// symbols, no state of the work tree.
+// build compiles one binary. Nothing of the machine gets into it, neither paths
+// nor symbols nor an id of the build, but for the commit that it was built from.
 func build(ctx context.Context, p platform, pkg, version, path string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath",
 		"-ldflags", "-s -w -buildid= -X "+versionVar+"="+version, "-o", path, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+p.os, "GOARCH="+p.arch, "GOAMD64=v1", "GOARM64=v8.0")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
@@ -97,7 +97,7 @@ func build(ctx context.Context, p platform, pkg, version, path string) error {
 func gitVersion(ctx context.Context) string {
 	out, err := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty").Output()
 	if v := strings.TrimSpace(string(out)); err == nil && v != "" {
-		return strings.TrimPrefix(v, "v")
+		return v
 	}
 	return "dev"
 }
