@@ -37,7 +37,7 @@ var errNoRegion = errors.New("no AWS Region is configured")
 func newClient(ctx context.Context, c Config, d Deps) (*logs.Client, string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.RequestTimeout, errRequestTimeout)
 	defer cancel()
-	opts := []func(*awsconfig.LoadOptions) error{awsconfig.WithHTTPClient(httpClient(c, d))}
+	opts := []func(*awsconfig.LoadOptions) error{awsconfig.WithHTTPClient(httpClient(c))}
 	if c.Region != "" {
 		opts = append(opts, awsconfig.WithRegion(c.Region))
 	}
@@ -59,6 +59,9 @@ func newClient(ctx context.Context, c Config, d Deps) (*logs.Client, string, err
 			Op: "load AWS configuration", Class: pipeline.Misconfigured, Err: errNoRegion,
 			Hint: "Set `region`, such as region: eu-central-1, or the variable AWS_REGION.",
 		}
+	}
+	if d.HTTPClient != nil { // not before: AWS_CA_BUNDLE makes the loading fail for a foreign client
+		cfg.HTTPClient = d.HTTPClient
 	}
 	provider := cfg.Credentials
 	if c.RoleARN != "" {
@@ -96,12 +99,8 @@ func sessionName(tenant string) string {
 	return name[:min(len(name), 64)]
 }
 
-// httpClient returns the client for the calls: the caller's, or the SDK's with
-// timeouts that fit.
-func httpClient(c Config, d Deps) aws.HTTPClient {
-	if d.HTTPClient != nil {
-		return d.HTTPClient
-	}
+// httpClient returns the SDK's client with timeouts that fit.
+func httpClient(c Config) aws.HTTPClient {
 	return awshttp.NewBuildableClient().
 		WithDialerOptions(func(dialer *net.Dialer) { dialer.Timeout = dialTimeout }).
 		WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = c.RequestTimeout })

@@ -19,8 +19,8 @@ type Deps struct {
 	Logger *slog.Logger
 	// Registerer takes the metrics; required.
 	Registerer prometheus.Registerer
-	// HTTPClient makes the calls; nil for the SDK's own, which honours the usual
-	// variables for proxies and certificates.
+	// HTTPClient makes the calls to CloudWatch Logs and STS; nil for the SDK's
+	// own, which honours the usual variables for proxies and certificates.
 	HTTPClient aws.HTTPClient
 	// Credentials take the place of the standard credential chain; may be nil.
 	Credentials aws.CredentialsProvider

@@ -1,0 +1,89 @@
+package cloudwatch_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"github.com/gaplesslogs/gapless/internal/cloudwatch"
+	"github.com/gaplesslogs/gapless/internal/event"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+)
+
+// sponge takes every request and says that all is well.
+type sponge struct{}
+
+func (sponge) RoundTrip(r *http.Request) (*http.Response, error) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return nil, err
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}},
+		Body:   io.NopCloser(strings.NewReader(`{"nextSequenceToken":"1"}`)),
+	}, nil
+}
+
+// full makes a batch that is as full as 1.5 kB events make it.
+func full() pipeline.Batch {
+	var events []event.Event
+	at := time.Now().Add(-time.Hour)
+	for i := range 687 {
+		var raw strings.Builder
+		fmt.Fprintf(&raw, `{"log_id":"%056d","date":%q,"type":"s","details":{`, i, at.Format(time.RFC3339Nano))
+		for k := 0; raw.Len() < 1460; k++ {
+			fmt.Fprintf(&raw, `"member_%d":"%x",`, k, (i+k)*7919)
+		}
+		raw.WriteString(`"end":true}}`)
+		events = append(events, event.Event{LogID: fmt.Sprint(i), Date: at, Raw: []byte(raw.String())})
+	}
+	return batch(events...)
+}
+
+// BenchmarkDeliver measures all of a delivery but the network: 687 events of
+// 1.5 kB a call.
+func BenchmarkDeliver(b *testing.B) {
+	for _, compression := range []string{cloudwatch.CompressGzip, cloudwatch.CompressNone} {
+		b.Run(compression, func(b *testing.B) {
+			d := deps()
+			d.HTTPClient, d.Credentials = &http.Client{Transport: sponge{}}, keys
+			s, err := cloudwatch.New(b.Context(), config(func(c *cloudwatch.Config) { c.Compression = compression }), d)
+			if err != nil {
+				b.Fatal(err)
+			}
+			in := full()
+			b.SetBytes(int64(len(in.Events) * 1500))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.Deliver(b.Context(), in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkBody is what the SDK alone takes for the same call, uncompressed. It
+// is the reason why the sink writes its bodies itself.
+func BenchmarkBody(b *testing.B) {
+	client := logs.New(logs.Options{Region: "eu-central-1", Credentials: keys, HTTPClient: &http.Client{Transport: sponge{}}, Retryer: aws.NopRetryer{}})
+	in := full()
+	b.SetBytes(int64(len(in.Events) * 1500))
+	b.ReportAllocs()
+	for b.Loop() {
+		out := make([]types.InputLogEvent, 0, len(in.Events))
+		for _, e := range in.Events {
+			out = append(out, types.InputLogEvent{Message: aws.String(string(e.Raw)), Timestamp: aws.Int64(e.Date.UnixMilli())})
+		}
+		if _, err := client.PutLogEvents(b.Context(), &logs.PutLogEventsInput{LogGroupName: aws.String(dest.LogGroup), LogStreamName: aws.String(dest.LogStream), LogEvents: out}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
