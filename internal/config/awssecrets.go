@@ -57,18 +57,7 @@ func (a *AWSSecrets) options() []func(*awsconfig.LoadOptions) error {
 	if a.settings.Profile != "" {
 		opts = append(opts, awsconfig.WithSharedConfigProfile(a.settings.Profile))
 	}
-	if a.client != nil {
-		opts = append(opts, awsconfig.WithHTTPClient(a.client))
-	}
 	return opts
-}
-
-// endpoint is the configured endpoint as the SDK wants it.
-func (a *AWSSecrets) endpoint() *string {
-	if a.settings.Endpoint == "" {
-		return nil
-	}
-	return aws.String(a.settings.Endpoint)
 }
 
 // SecretValue returns the text of a secret, by its name or ARN.
@@ -79,8 +68,11 @@ func (a *AWSSecrets) SecretValue(ctx context.Context, id string) (string, error)
 	}
 	client := secretsmanager.NewFromConfig(cfg, func(o *secretsmanager.Options) {
 		o.Region = regionOf(id, o.Region)
-		if e := a.endpoint(); e != nil {
-			o.BaseEndpoint = e
+		if a.settings.Endpoint != "" {
+			o.BaseEndpoint = &a.settings.Endpoint
+		}
+		if a.client != nil { // here, because the SDK refuses one beside AWS_CA_BUNDLE
+			o.HTTPClient = a.client
 		}
 	})
 	out, err := client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &id})
@@ -104,8 +96,11 @@ func (a *AWSSecrets) Parameter(ctx context.Context, name string) (string, error)
 	}
 	client := ssm.NewFromConfig(cfg, func(o *ssm.Options) {
 		o.Region = regionOf(name, o.Region)
-		if e := a.endpoint(); e != nil {
-			o.BaseEndpoint = e
+		if a.settings.Endpoint != "" {
+			o.BaseEndpoint = &a.settings.Endpoint
+		}
+		if a.client != nil { // here, because the SDK refuses one beside AWS_CA_BUNDLE
+			o.HTTPClient = a.client
 		}
 	})
 	out, err := client.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})

@@ -34,13 +34,13 @@ func (l *loader) checkCloudWatch(path string, t *Tenant) {
 	l.checkTags(path+"tags", cw.Tags)
 }
 
-// groupRules returns what is wrong with the text of a log group around its
-// placeholders, empty for nothing.
-func groupRules(static string) (problem, fix string) {
+// groupRules returns what is wrong with the name of a log group, empty for
+// nothing.
+func groupRules(name string) (problem, fix string) {
 	switch {
-	case !matches(`^[.\-_/#A-Za-z0-9]*$`, static):
+	case !matches(`^[.\-_/#A-Za-z0-9]*$`, name):
 		return "holds characters that no log group may have", "Use letters, digits and . - _ / # only."
-	case strings.HasPrefix(static, "aws/"):
+	case strings.HasPrefix(name, "aws/"):
 		return "begins with aws/, which AWS keeps for itself", "Choose another beginning, such as /auth0/."
 	default:
 		return "", ""
@@ -48,8 +48,8 @@ func groupRules(static string) (problem, fix string) {
 }
 
 // streamRules is groupRules for log streams.
-func streamRules(static string) (problem, fix string) {
-	if strings.ContainsAny(static, ":*") {
+func streamRules(name string) (problem, fix string) {
+	if strings.ContainsAny(name, ":*") {
 		return "holds a ':' or a '*', which no log stream may have", "Use another character, such as '/'."
 	}
 	return "", ""
@@ -72,18 +72,18 @@ func (l *loader) checkTemplate(path, text, tenant string, rules func(string) (st
 			return
 		}
 	}
-	// What remains of a text whose braces are not paired fails the rules of
-	// groups; streams would take it, but nobody means it.
-	static := placeholder.ReplaceAllString(text, "")
-	if strings.ContainsAny(static, "{}") {
+	if strings.ContainsAny(placeholder.ReplaceAllString(text, ""), "{}") {
 		l.complain(path, "holds a brace without its partner", "Write placeholders like {tenant}.")
 		return
 	}
-	if problem, fix := rules(strings.ReplaceAll(placeholder.ReplaceAllString(text, "0"), "\x00", "")); problem != "" {
+	if !matches(namePattern, tenant) {
+		tenant = "t" // it has a problem of its own
+	}
+	sample := strings.NewReplacer("{tenant}", tenant, "{date}", "2006-01-02", "{type}", "s", "{category}", "other").Replace(text)
+	if problem, fix := rules(sample); problem != "" {
 		l.complain(path, problem, fix)
 		return
 	}
-	sample := strings.NewReplacer("{tenant}", tenant, "{date}", "2006-01-02", "{type}", "s", "{category}", "other").Replace(text)
 	if len(sample) > maxName {
 		l.complain(path, fmt.Sprintf("makes a name of more than %d characters", maxName), "Write a shorter one.")
 	}

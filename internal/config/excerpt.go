@@ -7,7 +7,10 @@ import (
 )
 
 // A source is the text of the configuration file, for excerpts.
-type source struct{ text string }
+type source struct {
+	text   string
+	masked []string // its lines, made when the first excerpt is
+}
 
 func newSource(src []byte) *source { return &source{text: string(src)} }
 
@@ -16,7 +19,10 @@ func (s *source) excerpt(line, column int) string {
 	if s == nil {
 		return ""
 	}
-	lines := maskLines(s.text)
+	if s.masked == nil {
+		s.masked = maskLines(s.text)
+	}
+	lines := s.masked
 	if line < 1 || line > len(lines) {
 		return ""
 	}

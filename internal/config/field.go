@@ -185,14 +185,17 @@ func (f *field) sample(other string) string {
 	return other
 }
 
-// parseMap reads "key=value,key=value"; a comma or backslash within a key or a
-// value is written with a backslash before it.
+// parseMap reads "key=value,key=value". There is no way to write a comma within a
+// value: the tags of AWS, the only map, cannot hold one.
 func parseMap(text string, v reflect.Value) *fault {
 	m := map[string]string{}
-	for _, pair := range splitEscaped(text) {
+	for pair := range strings.SplitSeq(text, ",") {
+		if text == "" {
+			break
+		}
 		k, val, ok := strings.Cut(pair, "=")
 		if !ok || k == "" {
-			return &fault{"is not a list of key=value", `Write key=value,key=value; a comma within a value is written \,.`}
+			return &fault{"is not a list of key=value", "Write it like team=security,stage=prod."}
 		}
 		m[k] = val
 	}
@@ -205,38 +208,11 @@ func parseMap(text string, v reflect.Value) *fault {
 
 // formatMap is the inverse of parseMap, with the keys in order.
 func formatMap(m map[string]string) string {
-	escape := strings.NewReplacer(`\`, `\\`, `,`, `\,`)
 	pairs := make([]string, 0, len(m))
 	for _, k := range sortedKeys(m) {
-		pairs = append(pairs, escape.Replace(k)+"="+escape.Replace(m[k]))
+		pairs = append(pairs, k+"="+m[k])
 	}
 	return strings.Join(pairs, ",")
-}
-
-// splitEscaped splits at commas that have no backslash before them, and takes
-// the backslashes away.
-func splitEscaped(s string) []string {
-	if s == "" {
-		return nil
-	}
-	var parts []string
-	var b strings.Builder
-	escaped := false
-	for _, r := range s {
-		switch {
-		case escaped:
-			b.WriteRune(r)
-			escaped = false
-		case r == '\\':
-			escaped = true
-		case r == ',':
-			parts = append(parts, b.String())
-			b.Reset()
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return append(parts, b.String())
 }
 
 // format writes the value of a leaf as parse reads it, a secret redacted.

@@ -188,6 +188,9 @@ func (r *fileReader) section(n ast.Node, fs []field, path []string, o Origin) {
 		keyPath := below(path, key)
 		f := child(fs, key)
 		if f == nil {
+			if !matches(`^[A-Za-z0-9_.-]{1,40}$`, key) { // whatever it is, it was not meant as a key
+				keyPath = below(path, Redacted)
+			}
 			r.fail(strings.Join(keyPath, "."), r.at(p.Key), r.unknownKey(path, key, fs))
 			continue
 		}

@@ -197,7 +197,7 @@ func index(text string, n int, list string) (int, *fault) {
 		return 0, &fault{"names no element of the list " + list, "Write " + list + ".0 for the first."}
 	}
 	if i > n {
-		return 0, &fault{fmt.Sprintf("would leave a hole: %s has %d elements so far", list, n), fmt.Sprintf("The next free position is %d; positions count from 0.", n)}
+		return 0, &fault{fmt.Sprintf("would leave a hole: the next free position of %s is %d", list, n), "Positions count from 0, without holes."}
 	}
 	return i, nil
 }

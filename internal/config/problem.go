@@ -152,9 +152,14 @@ func didYouMean(word string, candidates []string) string {
 	return "Known here: " + strings.Join(sorted, ", ") + "."
 }
 
-// quote shows a harmless value in a message, cut when it is long.
+// quote shows a harmless value in a message, cut when it is long, and at the
+// first space: in a broken file a value may run on into the next line, where a
+// secret may stand.
 func quote(s string) string {
 	const most = 60
+	if i := strings.IndexAny(s, " \t\r\n"); i >= 0 {
+		s = s[:i] + "..."
+	}
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "..."
 	}

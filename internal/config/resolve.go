@@ -146,7 +146,7 @@ func (c *Config) CheckSecrets(ctx context.Context, r Resolver, remote bool) erro
 			return
 		}
 		if _, err := s.Resolve(ctx, r); err != nil {
-			problems = append(problems, c.problem(l.path, err.Error(), secretFix(s)))
+			problems = append(problems, c.problem(l.path, "cannot be resolved: "+strings.TrimPrefix(err.Error(), "resolve "), secretFix(s)))
 		}
 	})
 	return invalid(problems)

@@ -42,8 +42,10 @@ func ParseStartFrom(text string) (StartFrom, error) {
 	if d, err := ParseDuration(text); err == nil && d > 0 {
 		return StartFrom{Ago: d}, nil
 	}
+	d, err := time.ParseDuration(text)
+	notID := err == nil && d <= 0 // 0, or a negative duration
 	looksLikeTime := strings.ContainsAny(text, ":/+") || (len(text) > 4 && text[4] == '-')
-	if !strings.ContainsAny(text, "0123456789") || strings.ContainsAny(text, " \t\r\n") || looksLikeTime || text == "0" {
+	if !strings.ContainsAny(text, "0123456789") || strings.ContainsAny(text, " \t\r\n") || looksLikeTime || notID {
 		return StartFrom{}, errStartFrom
 	}
 	return StartFrom{LogID: text}, nil

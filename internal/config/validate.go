@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -12,6 +13,10 @@ import (
 	"strings"
 	"time"
 )
+
+// namePattern is the form of a tenant's name: one that can be part of a file
+// name and of a log group.
+const namePattern = `^[a-z0-9._-]{1,64}$`
 
 // Validate checks every value and what must hold between values. The error is
 // an *InvalidError with every problem found. Load has done it already.
@@ -174,7 +179,7 @@ func matches(pattern, text string) bool { return regexp.MustCompile(pattern).Mat
 
 // checkTenant checks the part of a tenant that is about Auth0.
 func (l *loader) checkTenant(path string, t *Tenant) {
-	if t.Name != "" && !matches(`^[a-z0-9._-]{1,64}$`, t.Name) {
+	if t.Name != "" && !matches(namePattern, t.Name) {
 		l.complain(path+"name", quote(t.Name)+" is not a name", "Use 1 to 64 lower-case letters, digits, '.', '_' and '-'.")
 	}
 	if strings.Trim(t.Name, ".") == "" && t.Name != "" {
@@ -215,8 +220,9 @@ func isRSAKey(text string) bool {
 	if _, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return true
 	}
-	_, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	return err == nil
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	_, isRSA := key.(*rsa.PrivateKey)
+	return err == nil && isRSA
 }
 
 // checkDomain checks a domain or the base URL in place of it.

@@ -1,0 +1,155 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gaplesslogs/gapless/internal/config"
+)
+
+// other returns, for a variable, a value that is valid and not its default.
+func other(name string) string {
+	endings := []struct{ end, value string }{
+		{"DATA_DIR", "/elsewhere"},
+		{"LISTEN", "127.0.0.1:9"},
+		{"LOG_LEVEL", "debug"},
+		{"LOG_FORMAT", "text"},
+		{"MAX_BUFFER_BYTES", "1GiB"},
+		{"DEDUP_WINDOW", "48h"},
+		{"TIMEOUT", "7s"},
+		{"ENDPOINT", "http://127.0.0.1:1"},
+		{"ROLE_ARN", "arn:aws:iam::123456789012:role/x"},
+		{"OVERLAP_WINDOW", "9s"},
+		{"OVERLAP_EVERY", "9"},
+		{"AUDIENCE", "https://x.example.com/api/v2/"},
+		{"CLIENT_SECRET", "env:X"},
+		{"KEY_ALG", "PS256"},
+		{"PRIVATE_KEY", "file:x.pem"},
+		{"START_FROM", "24h"},
+		{"INTERVAL", "9s"},
+		{"SHARE", "0.25"},
+		{"CREATE", "false"},
+		{"RETENTION_DAYS", "30"},
+		{"CLASS", "INFREQUENT_ACCESS"},
+		{"TAGS", "a=1,b=x=y"},
+		{"LINGER", "9ms"},
+		{"IN_FLIGHT", "9"},
+		{"COMPRESSION", "none"},
+		{"TOO_OLD", "dead_letter"},
+		{"TOO_NEW", "dead_letter"},
+		{"TOO_LARGE", "dead_letter"},
+	}
+	for _, e := range endings {
+		if strings.HasSuffix(name, e.end) {
+			return e.value
+		}
+	}
+	return "other"
+}
+
+// TestEveryVariableRoundTrips sets every variable that the documentation names
+// and looks for it, and for its name as the origin, in what is printed.
+func TestEveryVariableRoundTrips(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, name := range config.EnvNames() {
+		if seen[name] {
+			t.Errorf("%s stands for two settings", name)
+		}
+		seen[name] = true
+		if !strings.Contains(config.Markdown(), "`"+name+"`") {
+			t.Errorf("%s is not documented", name)
+		}
+		value := other(name)
+		base := minimal
+		if name == "GAPLESS_TENANTS_0_PRIVATE_KEY" {
+			base = strings.ReplaceAll(base, "    client_secret: s3cr3t\n", "")
+		}
+		cfg := mustLoad(t, base, name+"="+value)
+		var out strings.Builder
+		if err := cfg.Print(&out, true); err != nil {
+			t.Fatal(err)
+		}
+		printed := linesEnding(out.String(), "# "+name)
+		if want := value; !strings.HasSuffix(name, "TAGS") && !strings.Contains(printed, want) {
+			t.Errorf("%s=%s: printed %q", name, value, printed)
+		}
+		again := mustLoad(t, strings.ReplaceAll(out.String(), config.Redacted, "s3cr3t"))
+		if d := cmp.Diff(cfg, again, equal); d != "" {
+			t.Errorf("%s: printed and read again (-want +got):\n%s", name, d)
+		}
+	}
+	if len(seen) < 40 {
+		t.Errorf("only %d variables", len(seen))
+	}
+}
+
+// linesEnding returns the lines of a text that end so.
+func linesEnding(text, end string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.HasSuffix(line, end+"\n") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+func TestVariablesAlone(t *testing.T) {
+	t.Parallel()
+	cfg, err := config.Load(t.Context(), config.LoadOptions{
+		ReadFile: files(nil),
+		Environ: []string{
+			"HOME=/home/u", "PATH=/bin", "broken",
+			"GAPLESS_TENANT_NAME=dev", "GAPLESS_TENANT_DOMAIN=dev.example.com", "GAPLESS_TENANT_CLIENT_ID=abc",
+			"GAPLESS_TENANT_CLIENT_SECRET=env:GAPLESS_MY_SECRET", "GAPLESS_MY_SECRET=x",
+			"GAPLESS_TENANT_CLOUDWATCH_LOG_GROUP=/x", "GAPLESS_LISTEN=",
+			// What Kubernetes adds for Services called gapless and gapless-metrics.
+			"GAPLESS_SERVICE_HOST=10.0.0.1", "GAPLESS_SERVICE_PORT=8080", "GAPLESS_SERVICE_PORT_HTTP=8080", "GAPLESS_PORT=tcp://10.0.0.1:8080",
+			"GAPLESS_PORT_8080_TCP=tcp://10.0.0.1:8080", "GAPLESS_PORT_8080_TCP_ADDR=10.0.0.1", "GAPLESS_METRICS_SERVICE_HOST=10.0.0.2",
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{cfg.Listen, cfg.Tenants[0].Name, cfg.Tenants[0].CloudWatch.LogGroup, cfg.Origin("tenants.0.name").String()}
+	if d := cmp.Diff([]string{"", "dev", "/x", "GAPLESS_TENANT_NAME"}, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestVariableProblems(t *testing.T) {
+	t.Parallel()
+	second := "  - {name: b, domain: b.example.com, client_id: b, client_secret: b}\n"
+	for name, c := range map[string]struct {
+		file string
+		env  []string
+		want string
+		fix  string
+	}{
+		"typo":          {minimal, []string{"GAPLESS_LISTNE=x"}, "GAPLESS_LISTNE: stands for no setting", "Did you mean GAPLESS_LISTEN?"},
+		"typo in third": {minimal, []string{"GAPLESS_TENANTS_2_DOMIAN=x"}, "GAPLESS_TENANTS_2_DOMIAN: stands for no setting", "Did you mean GAPLESS_TENANTS_2_DOMAIN?"},
+		"typo in short": {minimal, []string{"GAPLESS_TENANT_DOMIAN=x"}, "GAPLESS_TENANT_DOMIAN: stands for no setting", "Did you mean GAPLESS_TENANT_DOMAIN?"},
+		"far from all":  {minimal, []string{"GAPLESS_Q=x"}, "GAPLESS_Q: stands for no setting", "Remove it, or see docs/config.md for the names of all variables."},
+		"section":       {minimal, []string{"GAPLESS_TENANTS_0=x"}, "GAPLESS_TENANTS_0: stands for no setting", "Did you mean GAPLESS_TENANTS_0_NAME?"},
+		"no position":   {minimal, []string{"GAPLESS_TENANTS_A_NAME=x"}, "GAPLESS_TENANTS_A_NAME: stands for no setting", "Did you mean GAPLESS_TENANTS_0_NAME?"},
+		"hole":          {minimal, []string{"GAPLESS_TENANTS_7_NAME=x"}, "GAPLESS_TENANTS_7_NAME: tenants.7.name would leave a hole: the next free position of tenants is 1", "Positions count from 0, without holes."},
+		"both":          {minimal, []string{"GAPLESS_TENANT_NAME=x", "GAPLESS_TENANTS_0_NAME=y"}, "GAPLESS_TENANT_NAME: means the same as GAPLESS_TENANTS_0_NAME, which is set too", "Remove one of the two."},
+		"several":       {minimal + second, []string{"GAPLESS_TENANT_NAME=x"}, "GAPLESS_TENANT_NAME: is for a single tenant, and the file has more", "Name the tenant by its position, such as GAPLESS_TENANTS_0_NAME."},
+		"empty number":  {minimal, []string{"GAPLESS_DEDUP_WINDOW="}, `GAPLESS_DEDUP_WINDOW: dedup_window "" is not a duration`, "Write a number with a unit, such as 200ms, 30s, 5m, 72h or 7d."},
+		"empty choice":  {minimal, []string{"GAPLESS_LOG_LEVEL="}, "GAPLESS_LOG_LEVEL: log.level is empty", "Use one of: debug, info, warn, error."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, c.file, c.env...)
+			if d := cmp.Diff([]string{c.want}, problems(t, err)); d != "" {
+				t.Fatalf("(-want +got):\n%s", d)
+			}
+			if fix := fixOf(err); fix != c.fix {
+				t.Errorf("fix: got %q, want %q", fix, c.fix)
+			}
+		})
+	}
+}
