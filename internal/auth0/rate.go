@@ -50,19 +50,20 @@ func (l *limiter) usable() int {
 }
 
 // wait blocks until a call may be made, and returns how long that took.
-func (l *limiter) wait(ctx context.Context) (time.Duration, error) {
-	began := time.Now()
+func (l *limiter) wait(ctx context.Context) (waited time.Duration, err error) {
 	for {
 		d := l.claim(time.Now())
 		if d <= 0 {
-			return time.Since(began), nil
+			return waited, nil
 		}
-		t := time.NewTimer(jitter(d))
+		d = jitter(d)
+		t := time.NewTimer(d)
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return time.Since(began), context.Cause(ctx)
+			return waited, context.Cause(ctx)
 		case <-t.C:
+			waited += d
 		}
 	}
 }
