@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func full() pipeline.Batch {
 			fmt.Fprintf(&raw, `"member_%d":"%x",`, k, (i+k)*7919)
 		}
 		raw.WriteString(`"end":true}}`)
-		events = append(events, event.Event{LogID: fmt.Sprint(i), Date: at, Raw: []byte(raw.String())})
+		events = append(events, event.Event{LogID: strconv.Itoa(i), Date: at, Raw: []byte(raw.String())})
 	}
 	return batch(events...)
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +30,7 @@ func TestValidateNamesTheField(t *testing.T) {
 	t.Parallel()
 	many := make(map[string]string)
 	for i := range 51 {
-		many[fmt.Sprint(i)] = ""
+		many[strconv.Itoa(i)] = ""
 	}
 	cases := map[string]func(*cloudwatch.Config){
 		"compression":     func(c *cloudwatch.Config) { c.Compression = "brotli" },

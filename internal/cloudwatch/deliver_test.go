@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,7 +20,9 @@ import (
 )
 
 // deadLetters turns every policy to dead letters.
-func deadLetters(c *cloudwatch.Config) { c.TooOld, c.TooNew, c.TooLarge = "dead_letter", "dead_letter", "dead_letter" }
+func deadLetters(c *cloudwatch.Config) {
+	c.TooOld, c.TooNew, c.TooLarge = "dead_letter", "dead_letter", "dead_letter"
+}
 
 // reasons lists the rejections of a receipt as "index reason".
 func reasons(list []pipeline.Rejection) []string {
@@ -256,7 +259,7 @@ func TestARefusalThatAllShareIsTheConfiguration(t *testing.T) {
 	s, _ := open(t, c, config())
 	var events []event.Event
 	for i := range 1000 {
-		events = append(events, ev(fmt.Sprint(i), time.Now()))
+		events = append(events, ev(strconv.Itoa(i), time.Now()))
 	}
 	_, err := s.Deliver(t.Context(), batch(events...))
 	if got := pipeline.Classify(err); got.Class != pipeline.Misconfigured || got.Hint == "" {

@@ -142,12 +142,12 @@ func (c *cloud) stored() []pipelinetest.Stored {
 
 // request holds the members of all requests in use.
 type request struct {
-	LogGroupName, LogStreamName            string
+	LogGroupName, LogStreamName             string
 	LogGroupNamePrefix, LogStreamNamePrefix string
-	LogGroupClass, KmsKeyID                string
-	RetentionInDays                        int
-	Tags                                   map[string]string
-	LogEvents                              []struct {
+	LogGroupClass, KmsKeyID                 string
+	RetentionInDays                         int
+	Tags                                    map[string]string
+	LogEvents                               []struct {
 		Message   string
 		Timestamp int64
 	}
@@ -386,7 +386,7 @@ func config(change ...func(*cloudwatch.Config)) cloudwatch.Config {
 var keys = credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", "")
 
 // open makes a sink that talks to a handler in memory.
-func open(t testing.TB, h http.Handler, c cloudwatch.Config) (*cloudwatch.Sink, *prometheus.Registry) {
+func open(t *testing.T, h http.Handler, c cloudwatch.Config) (*cloudwatch.Sink, *prometheus.Registry) {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	s, err := cloudwatch.New(t.Context(), c, cloudwatch.Deps{
@@ -433,3 +433,9 @@ func value(t *testing.T, reg *prometheus.Registry, name string, labels ...string
 	}
 	return sum
 }
+
+// wrongKeys name a user that exists, with another secret.
+var wrongKeys = credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "not-the-secret", "")
+
+// adminKeys are those of a user that may do everything in the emulator.
+var adminKeys = credentials.NewStaticCredentialsProvider("AKIDADMIN", "admin-secret", "")

@@ -13,9 +13,9 @@ import (
 )
 
 // some makes a batch that is worth compressing.
-func some(n int) pipeline.Batch {
+func some() pipeline.Batch {
 	var events []event.Event
-	for i := range n {
+	for i := range 50 {
 		events = append(events, ev(fmt.Sprintf("event-%d", i), time.Now()))
 	}
 	return batch(events...)
@@ -40,7 +40,7 @@ func TestBodiesAreCompressed(t *testing.T) {
 	t.Parallel()
 	c := ready()
 	s, reg := open(t, c, config())
-	deliver(t, s, some(50))
+	deliver(t, s, some())
 	same(t, "compressed", []bool{true}, zips(c))
 	message, wire := value(t, reg, "gapless_cloudwatch_sent_bytes_total", "form=message"), value(t, reg, "gapless_cloudwatch_sent_bytes_total", "form=wire")
 	if wire <= 0 || wire > message/2 {
@@ -48,7 +48,7 @@ func TestBodiesAreCompressed(t *testing.T) {
 	}
 	c = ready()
 	s, _ = open(t, c, config(func(c *cloudwatch.Config) { c.Compression = "none" }))
-	deliver(t, s, some(50))
+	deliver(t, s, some())
 	same(t, "compressed", []bool{false}, zips(c))
 }
 
@@ -68,8 +68,8 @@ func TestEndpointsThatRefuseGzip(t *testing.T) {
 			c := ready()
 			c.noGzip = &a
 			s, _ := open(t, c, config())
-			deliver(t, s, some(50))
-			deliver(t, s, some(50))
+			deliver(t, s, some())
+			deliver(t, s, some())
 			same(t, "compressed", []bool{true, false, false}, zips(c))
 			same(t, "stored", 100, len(c.stored()))
 		})
@@ -81,7 +81,7 @@ func TestGzipRefusedAndDestinationMissing(t *testing.T) {
 	c := newCloud()
 	c.noGzip = &answer{status: 500, raw: "no"}
 	s, _ := open(t, c, config())
-	deliver(t, s, some(50))
+	deliver(t, s, some())
 	same(t, "stored", 50, len(c.stored()))
 }
 
@@ -90,11 +90,11 @@ func TestOutagesAreNotTakenForARefusalOfGzip(t *testing.T) {
 	c := ready().with("PutLogEvents", 4, answer{status: 500, raw: "down"})
 	s, _ := open(t, c, config())
 	for range 2 {
-		if _, err := s.Deliver(t.Context(), some(50)); err == nil {
+		if _, err := s.Deliver(t.Context(), some()); err == nil {
 			t.Error("no error")
 		}
 	}
-	deliver(t, s, some(50))
+	deliver(t, s, some())
 	same(t, "compressed", []bool{true, false, true, false, true}, zips(c))
 }
 
@@ -102,12 +102,12 @@ func TestNoFallBackOnceGzipHasWorked(t *testing.T) {
 	t.Parallel()
 	c := ready()
 	s, _ := open(t, c, config())
-	deliver(t, s, some(50))
+	deliver(t, s, some())
 	c.with("PutLogEvents", 1, answer{status: 500, raw: "down"})
-	if _, err := s.Deliver(t.Context(), some(50)); err == nil {
+	if _, err := s.Deliver(t.Context(), some()); err == nil {
 		t.Error("no error")
 	}
-	deliver(t, s, some(50))
+	deliver(t, s, some())
 	same(t, "compressed", []bool{true, true, true}, zips(c))
 }
 
@@ -119,7 +119,7 @@ func TestUnknownOutcomesAreNotSentPlain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := ready().with("PutLogEvents", 1, a)
 				s, _ := open(t, c, config())
-				if _, err := s.Deliver(t.Context(), some(50)); err == nil {
+				if _, err := s.Deliver(t.Context(), some()); err == nil {
 					t.Error("no error")
 				}
 				same(t, "compressed", []bool{true}, zips(c))
@@ -133,7 +133,7 @@ func TestClearAnswersAreNotAboutGzip(t *testing.T) {
 	for _, code := range []string{"ThrottlingException", "AccessDeniedException", "UnrecognizedClientException", "ServiceUnavailableException"} {
 		c := ready().with("PutLogEvents", 1, answer{status: 400, code: code})
 		s, _ := open(t, c, config())
-		if _, err := s.Deliver(t.Context(), some(50)); err == nil {
+		if _, err := s.Deliver(t.Context(), some()); err == nil {
 			t.Error("no error")
 		}
 		same(t, code, []bool{true}, zips(c))

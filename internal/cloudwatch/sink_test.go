@@ -11,14 +11,17 @@ import (
 func TestSinkKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	variants := map[string]func(*cloudwatch.Config){
-		"defaults":     func(*cloudwatch.Config) {},
-		"plain":        func(c *cloudwatch.Config) { c.Compression = cloudwatch.CompressNone },
-		"dead letters": func(c *cloudwatch.Config) { c.TooOld, c.TooNew, c.TooLarge = "dead_letter", "dead_letter", "dead_letter" },
+		"defaults": func(*cloudwatch.Config) {},
+		"plain":    func(c *cloudwatch.Config) { c.Compression = cloudwatch.CompressNone },
+		"dead letters": func(c *cloudwatch.Config) {
+			c.TooOld, c.TooNew, c.TooLarge = "dead_letter", "dead_letter", "dead_letter"
+		},
 	}
 	for name, change := range variants {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pipelinetest.TestSink(t, func(t *testing.T) (pipeline.Sink, func() []pipelinetest.Stored) {
+				t.Helper()
 				c := newCloud()
 				s, _ := open(t, c, config(change))
 				return s, c.stored
@@ -28,6 +31,7 @@ func TestSinkKeepsTheContract(t *testing.T) {
 	t.Run("short retention", func(t *testing.T) {
 		t.Parallel()
 		pipelinetest.TestSink(t, func(t *testing.T) (pipeline.Sink, func() []pipelinetest.Stored) {
+			t.Helper()
 			c := newCloud()
 			s, _ := open(t, c, config(func(c *cloudwatch.Config) { c.RetentionDays = 3 }))
 			return s, c.stored

@@ -1,7 +1,7 @@
 package cloudwatch_test
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -50,7 +50,7 @@ func TestManyDeliveriesMakeADestinationOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 16 {
 			wg.Go(func() {
-				if _, err := s.Deliver(t.Context(), batch(ev(fmt.Sprint(i), time.Now()))); err != nil {
+				if _, err := s.Deliver(t.Context(), batch(ev(strconv.Itoa(i), time.Now()))); err != nil {
 					t.Errorf("Deliver: %v", err)
 				}
 			})

@@ -192,6 +192,7 @@ func equal[T any](t tester, want, got T) {
 func cutText(s string, n int) string { return s[:min(n, len(s))] }
 
 func sinkLimitsMakeSense(t *testing.T, r *sinkRig) {
+	t.Helper()
 	l := r.sink.Limits()
 	if l.MaxEvents < 1 || l.MaxBytes < 1024 || l.EventOverhead < 0 || l.MaxSpan < 0 || l.Linger < 0 {
 		t.Errorf("limits are out of range: %+v", l)
@@ -203,6 +204,7 @@ func sinkLimitsMakeSense(t *testing.T, r *sinkRig) {
 }
 
 func sinkTakesNothing(t *testing.T, r *sinkRig) {
+	t.Helper()
 	receipt, err := r.sink.Deliver(t.Context(), pipeline.Batch{Destination: sinkDest})
 	if err != nil {
 		t.Fatalf("Deliver of no events: %v", err)
@@ -211,6 +213,7 @@ func sinkTakesNothing(t *testing.T, r *sinkRig) {
 }
 
 func sinkKeepsBytesAndDates(t *testing.T, r *sinkRig) {
+	t.Helper()
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	raw := "{ \"log_id\":\"1\",\n\t\"n\": 1.0e+02, \"é\":\"\\u0041 \u2028 😀 </script> \\\\ \\\"\", \"log_id\":\"2\" }"
 	odd := event.Event{LogID: "1", Date: now.Add(-time.Hour), Raw: []byte(raw)}
@@ -234,6 +237,7 @@ func utc(stored []Stored) []Stored {
 }
 
 func sinkKeepsOrder(t *testing.T, r *sinkRig) {
+	t.Helper()
 	var events []event.Event
 	for range 50 {
 		events = append(events, r.event(time.Now(), 100))
@@ -244,6 +248,7 @@ func sinkKeepsOrder(t *testing.T, r *sinkRig) {
 }
 
 func sinkKeepsDestinationsApart(t *testing.T, r *sinkRig) {
+	t.Helper()
 	other := pipeline.Destination{LogGroup: "/gapless/other", LogStream: "b"}
 	one, two := sinkBatch(sinkDest, r.event(time.Now(), 100)), sinkBatch(other, r.event(time.Now(), 100))
 	r.deliver(t.Context(), t, one)
@@ -253,6 +258,7 @@ func sinkKeepsDestinationsApart(t *testing.T, r *sinkRig) {
 }
 
 func sinkLeavesTheBatchAlone(t *testing.T, r *sinkRig) {
+	t.Helper()
 	bad := r.event(time.Now(), 100)
 	bad.Raw[len(bad.Raw)-3] = 0xff
 	b := sinkBatch(sinkDest, r.event(time.Now().Add(-1000*time.Hour), 100), bad, r.event(time.Now().Add(1000*time.Hour), 100))
@@ -275,6 +281,7 @@ func sinkLeavesTheBatchAlone(t *testing.T, r *sinkRig) {
 }
 
 func sinkTakesFullBatches(t *testing.T, r *sinkRig) {
+	t.Helper()
 	l := r.sink.Limits()
 	now := time.Now()
 	var many []event.Event
@@ -300,6 +307,7 @@ func sinkTakesFullBatches(t *testing.T, r *sinkRig) {
 }
 
 func sinkSurvivesStaleLimits(t *testing.T, r *sinkRig) {
+	t.Helper()
 	l := r.sink.Limits()
 	now := time.Now()
 	var events []event.Event
@@ -317,6 +325,7 @@ func sinkSurvivesStaleLimits(t *testing.T, r *sinkRig) {
 }
 
 func sinkGiants(t *testing.T, r *sinkRig) {
+	t.Helper()
 	l := r.sink.Limits()
 	giant := r.event(time.Now(), 2*l.MaxBytes)
 	nested := giant
@@ -336,6 +345,7 @@ func sinkGiants(t *testing.T, r *sinkRig) {
 }
 
 func sinkDatesFarAway(t *testing.T, r *sinkRig) {
+	t.Helper()
 	l := r.sink.Limits()
 	now := time.Now().UTC()
 	old, young := r.event(now.Add(-3*365*24*time.Hour), 100), r.event(now.Add(365*24*time.Hour), 100)
@@ -352,6 +362,7 @@ func sinkDatesFarAway(t *testing.T, r *sinkRig) {
 }
 
 func sinkInvalidText(t *testing.T, r *sinkRig) {
+	t.Helper()
 	bad := r.event(time.Now(), 100)
 	bad.Raw[len(bad.Raw)-3] = 0xff
 	good := r.event(time.Now(), 100)
@@ -366,6 +377,7 @@ func sinkInvalidText(t *testing.T, r *sinkRig) {
 }
 
 func sinkStops(t *testing.T, r *sinkRig) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	b := sinkBatch(sinkDest, r.event(time.Now(), 100))
@@ -377,6 +389,7 @@ func sinkStops(t *testing.T, r *sinkRig) {
 }
 
 func sinkManyAtOnce(t *testing.T, r *sinkRig) {
+	t.Helper()
 	var batches []pipeline.Batch
 	want := make(map[string]bool)
 	for i := range 24 {
@@ -414,6 +427,7 @@ func sinkManyAtOnce(t *testing.T, r *sinkRig) {
 // rejected, those that are not altered byte for byte, and each destination
 // ascends.
 func sinkProperties(t *testing.T, r *sinkRig) {
+	t.Helper()
 	ctx := t.Context()
 	run := 0
 	rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) { // hides Deadline, which panics in a bubble
