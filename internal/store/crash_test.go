@@ -1,7 +1,283 @@
 package store_test
 
-import "testing"
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
 
-func childMain() {}
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+	"github.com/gaplesslogs/gapless/internal/store"
+)
 
-func TestPlaceholder(t *testing.T) {}
+// The environment of a child process: what to do, where, and the number of the
+// first event.
+const (
+	childRole  = "GAPLESS_STORE_CHILD"
+	childDir   = "GAPLESS_STORE_CHILD_DIR"
+	childFirst = "GAPLESS_STORE_CHILD_FIRST"
+)
+
+// childMain plays the part of a child process and does not return then.
+func childMain() {
+	var err error
+	switch os.Getenv(childRole) {
+	case "":
+		return
+	case "hold":
+		err = childHold()
+	case "work":
+		err = childWork()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// child starts a child process with pipes to its input and output.
+func child(t *testing.T, role, dir string, first int) (cmd *exec.Cmd, in io.WriteCloser, out *bufio.Scanner) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd = exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), childRole+"="+role, childDir+"="+dir, childFirst+"="+strconv.Itoa(first))
+	cmd.Stderr = os.Stderr
+	if in, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, in, bufio.NewScanner(pipe)
+}
+
+// childHold keeps a store open until its input ends.
+func childHold() error {
+	s, err := store.Open(context.Background(), store.Config{Dir: os.Getenv(childDir)})
+	if err != nil {
+		return err
+	}
+	fmt.Println("open")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return errors.Join(err, s.Close())
+}
+
+func TestOneProcessPerDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd, in, out := child(t, "hold", dir, 0)
+	if !out.Scan() {
+		t.Fatal("the child did not open the store")
+	}
+	_, err := store.Open(t.Context(), store.Config{Dir: dir})
+	e := pipeline.Classify(err)
+	if !errors.Is(err, store.ErrLocked) || e.Class != pipeline.Misconfigured || e.Hint == "" {
+		t.Fatalf("open beside the child: error %v of class %v, want ErrLocked", err, e.Class)
+	}
+	for _, part := range []string{"process " + strconv.Itoa(cmd.Process.Pid) + " ", "running since 20", dir} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not tell %q", err, part)
+		}
+	}
+	r, err := store.OpenReadOnly(t.Context(), dir)
+	if err != nil {
+		t.Fatalf("read beside the child: %v", err)
+	}
+	if _, err := r.Status(t.Context()); err != nil {
+		t.Errorf("read status beside the child: %v", err)
+	}
+	if err := errors.Join(r.Close(), in.Close(), cmd.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	openStore(t, store.Config{Dir: dir})
+}
+
+// perPage is the size of a child's pages; their numbers have no hole.
+const perPage = 7
+
+// childWork appends and settles until it is killed, and tells on its output
+// what it is about to do and what was acknowledged.
+func childWork() error {
+	ctx := context.Background()
+	first, err := strconv.Atoi(os.Getenv(childFirst))
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, store.Config{Dir: os.Getenv(childDir)})
+	if err != nil {
+		return err
+	}
+	b, err := s.Buffer(ctx, "dev-tenant")
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 2)
+	go func() {
+		for n := first; ; n += perPage {
+			if _, err := b.Append(ctx, "poll", newIntake(n, n+perPage, 800)); err != nil {
+				failed <- err
+				return
+			}
+			fmt.Println("appended", n+perPage-1)
+		}
+	}()
+	go func() { failed <- childSettle(ctx, b) }()
+	return <-failed
+}
+
+// childSettle settles batches; of each one it retries the last event.
+func childSettle(ctx context.Context, b *store.Buffer) error {
+	l := limits()
+	l.MaxEvents, l.Linger = 10, time.Millisecond
+	for {
+		batch, err := b.Next(ctx, l)
+		if err != nil {
+			return err
+		}
+		var r pipeline.Receipt
+		if n := len(batch.Events); n > 1 {
+			r.Retry = []int{n - 1}
+			r.Rejected = []pipeline.Rejection{{Index: 0, Reason: "too_large"}}
+		}
+		var ids strings.Builder
+		for i, e := range batch.Events {
+			if i < len(batch.Events)-len(r.Retry) {
+				ids.WriteString(" " + e.LogID)
+			}
+		}
+		fmt.Println("settling" + ids.String())
+		if err := b.Settle(ctx, batch, r); err != nil {
+			return err
+		}
+		fmt.Println("settled" + ids.String())
+	}
+}
+
+// A ledger is what the children have told.
+type ledger struct {
+	appended int             // last event acknowledged; -1 for none
+	begun    map[string]bool // settling was begun
+	settled  map[string]bool // and acknowledged
+}
+
+// note reads a line.
+func (l *ledger) note(t *testing.T, line string) {
+	t.Helper()
+	fields := strings.Fields(line)
+	switch fields[0] {
+	case "appended":
+		n, err := strconv.Atoi(fields[1])
+		if err != nil {
+			return // cut off by the kill
+		}
+		l.appended = n
+	case "settling":
+		for _, id := range fields[1:] {
+			l.begun[id] = true
+		}
+	case "settled":
+		for _, id := range fields[1:] {
+			l.settled[id] = true
+		}
+	default:
+		t.Fatalf("the child said %q", line)
+	}
+}
+
+func TestKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	rounds := 15
+	if testing.Short() {
+		rounds = 4
+	}
+	dir := t.TempDir()
+	l := &ledger{appended: -1, begun: make(map[string]bool), settled: make(map[string]bool)}
+	first := 0
+	for range rounds {
+		cmd, in, out := child(t, "work", dir, first)
+		for lines := rand.IntN(40); lines > 0 && out.Scan(); lines-- {
+			l.note(t, out.Text())
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		for out.Scan() { // what it said before it died
+			l.note(t, out.Text())
+		}
+		_ = in.Close()
+		_ = cmd.Wait() // killed, as it must be
+		first = l.check(t, dir)
+	}
+	if len(l.settled) == 0 {
+		t.Error("no child came so far as to settle")
+	}
+}
+
+// check opens the store and compares it with the ledger. It returns the number
+// of the first event that was not stored.
+func (l *ledger) check(t *testing.T, dir string) (next int) {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Config{Dir: dir})
+	if err != nil {
+		t.Fatalf("open after the kill: %v", err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	b := openBuffer(t, s, "dev-tenant")
+	cursor, err := b.Cursor(t.Context(), "poll")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cursor != "" {
+		last, err := strconv.Atoi(string(cursor))
+		if err != nil {
+			t.Fatal(err)
+		}
+		next = last + 1
+	}
+	if next <= l.appended {
+		t.Fatalf("the cursor stands at %q, but %d was acknowledged", cursor, l.appended)
+	}
+	st := statusOf(t, s.Reader)
+	buffered := make(map[string]bool)
+	for int64(len(buffered)) < st.BufferedEvents {
+		for _, e := range take(t, b, limits()).Events {
+			if buffered[e.LogID] || l.settled[e.LogID] {
+				t.Fatalf("event %s comes again", e.LogID)
+			}
+			buffered[e.LogID] = true
+		}
+	}
+	for n := range next {
+		if id := newEvent(n, 0).LogID; !buffered[id] && !l.begun[id] {
+			t.Fatalf("event %d is lost: the cursor stands at %q", n, cursor)
+		}
+	}
+	out := countOf(st, store.CountDelivered) + countOf(st, store.CountRejected)
+	if stored := countOf(st, store.CountStored); stored != int64(next) || stored != st.BufferedEvents+out {
+		t.Fatalf("%d stored up to cursor %q, %d buffered, %d gone", stored, cursor, st.BufferedEvents, out)
+	}
+	if n := countOf(st, store.CountRejected); n != st.DeadLetters {
+		t.Fatalf("%d dead letters of %d rejected events", st.DeadLetters, n)
+	}
+	return next
+}

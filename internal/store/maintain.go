@@ -13,7 +13,7 @@ import (
 // How the file is kept small. Each step is short, so that appends go on between
 // two of them.
 const (
-	maintainEvery = 30 * time.Second
+	maintainEvery = time.Minute
 	// countsKept is how long counts by minute are kept; totals are for ever.
 	countsKept = 31 * 24 * time.Hour
 	// How many appends are looked at and forgotten in a step: with pages of 100
