@@ -2,7 +2,6 @@ package cloudwatch
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
@@ -40,7 +39,7 @@ func (d *delivery) part(ctx context.Context, items []item) error {
 		d.settle(items, info)
 		return nil
 	}
-	f, ok := errors.AsType[*failure](err)
+	f, ok := err.(*failure) //nolint:errorlint // one that is wrapped is about something else, such as making the log group
 	if !ok || f.kind != refused {
 		return err
 	}

@@ -130,13 +130,20 @@ func TestUnknownOutcomesAreNotSentPlain(t *testing.T) {
 
 func TestClearAnswersAreNotAboutGzip(t *testing.T) {
 	t.Parallel()
-	for _, code := range []string{"ThrottlingException", "AccessDeniedException", "UnrecognizedClientException", "ServiceUnavailableException"} {
-		c := ready().with("PutLogEvents", 1, answer{status: 400, code: code})
+	for _, a := range []answer{
+		{status: 400, code: "ThrottlingException"},
+		{status: 400, code: "AccessDeniedException"},
+		{status: 400, code: "UnrecognizedClientException"},
+		{status: 503, code: "ServiceUnavailableException"},
+		{status: 502, raw: "bad gateway"},
+		{status: 504, raw: "gateway timeout"},
+	} {
+		c := ready().with("PutLogEvents", 1, a)
 		s, _ := open(t, c, config())
 		if _, err := s.Deliver(t.Context(), some()); err == nil {
 			t.Error("no error")
 		}
-		same(t, code, []bool{true}, zips(c))
+		same(t, "compressed", []bool{true}, zips(c))
 	}
 }
 

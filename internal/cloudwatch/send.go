@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -100,8 +101,8 @@ func aboutGzip(err error) bool {
 	switch f.kind {
 	case refused:
 		return true
-	case passing:
-		return f.code != "ServiceUnavailableException" && f.code != "ServiceUnavailable"
+	case passing: // but what a gateway says of a server tells nothing of the outcome
+		return f.status != http.StatusBadGateway && f.status != http.StatusServiceUnavailable && f.status != http.StatusGatewayTimeout
 	default:
 		return false
 	}

@@ -30,7 +30,7 @@ type Deps struct {
 }
 
 // Sink delivers one tenant's batches to CloudWatch Logs. It is safe for
-// concurrent use and owns no goroutines.
+// concurrent use and owns no goroutines; idle connections belong to the client.
 type Sink struct {
 	config  Config
 	region  string

@@ -126,6 +126,15 @@ func TestCreationNotAllowed(t *testing.T) {
 	}
 }
 
+func TestRefusedGroupIsNoPoison(t *testing.T) {
+	t.Parallel()
+	c := newCloud().with("CreateLogGroup", -1, refusal("InvalidParameterException", "The KMS key does not exist."))
+	s, _ := open(t, c, config())
+	_, err := s.Deliver(t.Context(), some())
+	same(t, "class", pipeline.Misconfigured, pipeline.Classify(err).Class)
+	same(t, "calls", 1, len(c.seen("PutLogEvents")))
+}
+
 func TestOnlyTheStreamIsMissingAndMayNotBeMade(t *testing.T) {
 	t.Parallel()
 	c := newCloud()
