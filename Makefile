@@ -47,6 +47,7 @@ fmt: $(GOLANGCI) ## format the code
 
 generate: ## regenerate the catalogue and the reference pages
 	$(GO) generate ./...
+	$(GO) run ./cmd/gapless docs --dir docs
 
 tools: $(GOLANGCI) ## install the linter into .tools
 

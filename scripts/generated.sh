@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fails when a generated file is not what its generator writes today. The tree
-# may have changes of its own: only what `go generate` changes counts.
+# may have changes of its own: only what `make generate` changes counts.
 set -eu
 
 if ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
@@ -19,7 +19,7 @@ state() {
 }
 
 before=$(state)
-go generate ./...
+make --no-print-directory generate >/dev/null
 after=$(state)
 if [ "$before" != "$after" ]; then
 	echo "generated files were out of date; they are right now, commit them:" >&2
