@@ -69,7 +69,7 @@ func (s *Sink) transmit(ctx context.Context, dest pipeline.Destination, b *body)
 			return nil, err
 		}
 	}
-	if b.zipped.Len() >= b.plain.Len() {
+	if b.zipped.Len() >= len(b.plain) {
 		return s.put(ctx, dest, b, "")
 	}
 	out, err := s.put(ctx, dest, b, CompressGzip)
@@ -110,7 +110,7 @@ func aboutGzip(err error) bool {
 
 // put makes one PutLogEvents call.
 func (s *Sink) put(ctx context.Context, dest pipeline.Destination, b *body, encoding string) (*logs.PutLogEventsOutput, error) {
-	content := b.plain.Bytes()
+	content := b.plain
 	if encoding == CompressGzip {
 		content = b.zipped.Bytes()
 	}

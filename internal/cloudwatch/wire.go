@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -15,13 +16,11 @@ import (
 )
 
 // A body is what a PutLogEvents call carries, written by gapless itself: the
-// SDK's serializer needs every message as a string of its own and writes it
-// character by character, which costs more than all the rest of a delivery
-// (BenchmarkBody).
+// SDK's serializer needs every message as a string of its own and takes more than
+// all the rest of a delivery (compare BenchmarkDeliver and BenchmarkBody).
 type body struct {
-	plain   bytes.Buffer
-	zipped  bytes.Buffer
-	message int // bytes of the messages alone
+	plain  []byte
+	zipped bytes.Buffer
 }
 
 // bodies keeps used bodies and compressors for the next calls.
@@ -37,9 +36,8 @@ func (p *bodies) take(dest pipeline.Destination, items []item) *body {
 	if !ok {
 		b = new(body)
 	}
-	b.plain.Reset()
+	b.plain = b.plain[:0]
 	b.zipped.Reset()
-	b.message = 0
 	b.write(dest, items)
 	return b
 }
@@ -50,11 +48,11 @@ func (p *bodies) release(b *body) { p.bodies.Put(b) }
 
 // write serializes the request as awsJson 1.1.
 func (b *body) write(dest pipeline.Destination, items []item) {
+	bytes := 0
 	for _, it := range items {
-		b.message += len(it.message)
+		bytes += len(it.message)
 	}
-	b.plain.Grow(b.message + b.message/8 + 64*len(items) + 1024)
-	out := b.plain.AvailableBuffer()
+	out := slices.Grow(b.plain, bytes+bytes/4+64*len(items)+1024)
 	out = append(out, `{"logEvents":[`...)
 	for i, it := range items {
 		if i > 0 {
@@ -70,8 +68,7 @@ func (b *body) write(dest pipeline.Destination, items []item) {
 	out = appendText(out, []byte(dest.LogGroup))
 	out = append(out, `,"logStreamName":`...)
 	out = appendText(out, []byte(dest.LogStream))
-	out = append(out, '}')
-	b.plain.Write(out)
+	b.plain = append(out, '}')
 }
 
 // zip compresses the body. The lowest level is the right one: the bytes are paid
@@ -87,7 +84,7 @@ func (p *bodies) zip(b *body) error {
 		}
 	}
 	defer p.writers.Put(w)
-	if _, err := w.Write(b.plain.Bytes()); err != nil {
+	if _, err := w.Write(b.plain); err != nil {
 		return fmt.Errorf("compress body: %w", err)
 	}
 	if err := w.Close(); err != nil {
@@ -129,30 +126,42 @@ var plainByte = func() (t [256]bool) {
 	return t
 }()
 
-// appendText appends valid UTF-8 as a JSON text.
+// textChunk is how much text is written between two looks at the capacity.
+const textChunk = 512
+
+// appendText appends valid UTF-8 as a JSON text. It is where a delivery spends
+// its time, so it writes byte by byte into room that is made beforehand: events
+// are JSON themselves, and the runs between two quotes are too short to copy.
 func appendText(to, s []byte) []byte {
 	to = append(to, '"')
-	from := 0
-	for i, c := range s {
-		if plainByte[c] {
-			continue
+	for len(s) > 0 {
+		chunk := s[:min(len(s), textChunk)]
+		s = s[len(chunk):]
+		to = slices.Grow(to, 6*len(chunk)) // each byte may become \u00xx
+		n := len(to)
+		room := to[:cap(to)]
+		for _, c := range chunk {
+			switch {
+			case plainByte[c]:
+				room[n] = c
+				n++
+			case c >= 0x20:
+				room[n], room[n+1] = '\\', c
+				n += 2
+			default:
+				n += copy(room[n:], escapes[c])
+			}
 		}
-		to = append(to, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			to = append(to, '\\', c)
-		case '\n':
-			to = append(to, `\n`...)
-		case '\r':
-			to = append(to, `\r`...)
-		case '\t':
-			to = append(to, `\t`...)
-		default:
-			to = append(to, `\u00`...)
-			to = append(to, hexDigits[c>>4], hexDigits[c&15])
-		}
+		to = room[:n]
 	}
-	to = append(to, s[from:]...)
 	return append(to, '"')
 }
+
+// escapes are the control characters as a JSON text holds them.
+var escapes = func() (t [0x20]string) {
+	for c := range t {
+		t[c] = `\u00` + string(hexDigits[c>>4]) + string(hexDigits[c&15])
+	}
+	t['\n'], t['\r'], t['\t'] = `\n`, `\r`, `\t`
+	return t
+}()
