@@ -48,7 +48,7 @@ Logs are not called.`,
 			return printCheckJSON(env, cfg, err)
 		}
 		if err != nil {
-			return err
+			return fail(exitConfig, flags.next(cmd), err)
 		}
 		printSummary(env, cfg)
 		return nil

@@ -47,9 +47,9 @@ func newDocsCommand(env *Env) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&dir, "dir", "docs", "directory to write to")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		for name, text := range pages(cmd.Root()) {
-			path := filepath.Join(dir, name)
-			if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // a page for everyone to read
+		for _, page := range pages(cmd.Root()) {
+			path := filepath.Join(dir, page.name)
+			if err := os.WriteFile(path, []byte(page.text), 0o644); err != nil { //nolint:gosec // a page for everyone to read
 				return fmt.Errorf("write docs: %w", err)
 			}
 			fmt.Fprintln(env.Stdout, path)
@@ -59,9 +59,12 @@ func newDocsCommand(env *Env) *cobra.Command {
 	return cmd
 }
 
-// pages returns the generated pages by the name of their file.
-func pages(root *cobra.Command) map[string]string {
-	return map[string]string{"cli.md": commandDocs(root), "config.md": config.Markdown()}
+// A page is a generated file of docs/.
+type page struct{ name, text string }
+
+// pages returns the generated pages.
+func pages(root *cobra.Command) []page {
+	return []page{{"cli.md", commandDocs(root)}, {"config.md", config.Markdown()}}
 }
 
 // commandDocs returns docs/cli.md.
@@ -93,20 +96,41 @@ func writeCommand(b *strings.Builder, c *cobra.Command) {
 	if about == "" {
 		about = c.Short + "."
 	}
-	fmt.Fprintf(b, "\n## %s\n\n%s\n\n```\n%s\n```\n", c.CommandPath(), codeBlocks(about), c.UseLine())
+	fmt.Fprintf(b, "\n## %s\n\n%s\n\n```\n%s\n```\n", c.CommandPath(), codeBlocks(about), useLine(c))
 	if c.Example != "" {
 		fmt.Fprintf(b, "\nFor example:\n\n```sh\n%s\n```\n", unindent(c.Example))
 	}
-	if !c.Flags().HasAvailableFlags() {
-		return
+	flags := ownFlags(c)
+	if len(flags) > 0 {
+		b.WriteString("\n| flag | default | meaning |\n| --- | --- | --- |\n")
 	}
-	b.WriteString("\n| flag | default | meaning |\n| --- | --- | --- |\n")
+	for _, f := range flags {
+		_, usage := pflag.UnquoteUsage(f)
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", flagName(f), flagDefault(f), usage)
+	}
+}
+
+// useLine returns how a command is typed.
+func useLine(c *cobra.Command) string {
+	if c.HasAvailableSubCommands() {
+		return c.CommandPath() + " COMMAND"
+	}
+	if len(ownFlags(c)) == 0 {
+		return strings.TrimSuffix(c.UseLine(), " [flags]")
+	}
+	return c.UseLine()
+}
+
+// ownFlags returns the flags of a command but --help, in the order of their
+// names.
+func ownFlags(c *cobra.Command) []*pflag.Flag {
+	var flags []*pflag.Flag
 	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Hidden || f.Name == "help" {
-			return
+		if !f.Hidden && f.Name != "help" {
+			flags = append(flags, f)
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", flagName(f), flagDefault(f), f.Usage)
 	})
+	return flags
 }
 
 // flagName returns how a flag is typed, with the kind of its value.

@@ -20,13 +20,13 @@ type configFlags struct {
 func addConfigFlags(cmd *cobra.Command) *configFlags {
 	f := &configFlags{}
 	fs := cmd.Flags()
-	fs.StringVarP(&f.file, "config", "c", "", "configuration file (default: "+config.FileVariable+", or "+config.DefaultFile+" if there is one)")
-	fs.StringArrayVar(&f.sets, "set", nil, "set any value, as path=value; may be repeated")
+	fs.StringVarP(&f.file, "config", "c", "", "configuration `FILE` (default: "+config.FileVariable+", or "+config.DefaultFile+" if there is one)")
+	fs.StringArrayVar(&f.sets, "set", nil, "set any value, as `PATH=VALUE`; may be repeated")
 	for _, d := range []struct{ name, path, usage string }{
-		{"data-dir", "data_dir", "directory of the buffer and the cursors"},
-		{"listen", "listen", "address of health and metrics, empty for none"},
-		{"log-level", "log.level", "debug, info, warn or error"},
-		{"log-format", "log.format", "auto, text or json"},
+		{"data-dir", "data_dir", "`DIRECTORY` of the buffer and the cursors"},
+		{"listen", "listen", "`ADDRESS` of health and metrics, empty for none"},
+		{"log-level", "log.level", "`LEVEL` of the log: debug, info, warn or error"},
+		{"log-format", "log.format", "`FORMAT` of the log: auto, text or json"},
 	} {
 		flag := &config.Flag{Name: "--" + d.name, Path: d.path}
 		fs.StringVar(&flag.Value, d.name, "", d.usage)

@@ -12,13 +12,25 @@ import (
 // events, finish what is under way and return. The second makes Main return at
 // once; what is on disk is safe at any moment.
 func Main(ctx context.Context, args []string, env Env) int {
+	root := newRootCommand(&env) //nolint:contextcheck // cobra hands ctx to the commands
+	root.SetArgs(args)
+	return supervise(ctx, &env, root.ExecuteContext)
+}
+
+// supervise runs the work of a command under the signals, reports its error and
+// returns the exit code.
+func supervise(ctx context.Context, env *Env, work func(context.Context) error) int {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	done := make(chan int, 1)
-	go func() { done <- execute(ctx, args, &env) }()
+	done := make(chan error, 1)
+	go func() { done <- work(ctx) }()
 	for asked := false; ; {
 		select {
-		case code := <-done:
+		case err := <-done:
+			code := codeOf(ctx, err)
+			if code != exitOK {
+				env.report(err, code)
+			}
 			return code
 		case <-env.Signals:
 			if asked {
@@ -29,16 +41,4 @@ func Main(ctx context.Context, args []string, env Env) int {
 			cancel(errInterrupted)
 		}
 	}
-}
-
-// execute runs one command to its end.
-func execute(ctx context.Context, args []string, env *Env) int {
-	root := newRootCommand(env) //nolint:contextcheck // cobra hands ctx to the commands
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	code := codeOf(ctx, err)
-	if code != exitOK {
-		env.report(err, code)
-	}
-	return code
 }

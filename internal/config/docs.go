@@ -51,9 +51,9 @@ func Markdown() string {
 
 // sectionDocs writes the settings of a section, and then its sections.
 func sectionDocs(b *strings.Builder, fs []field, prefix, title, doc string) {
-	fmt.Fprintf(b, "\n## %s\n\n", title)
+	fmt.Fprintf(b, "\n## %s\n", title)
 	if doc != "" {
-		b.WriteString(doc + "\n\n")
+		b.WriteString("\n" + doc + "\n")
 	}
 	for i := range fs {
 		if f := &fs[i]; f.children == nil {
@@ -79,7 +79,7 @@ func shown(path string) string {
 
 // leafDocs writes one setting.
 func leafDocs(b *strings.Builder, f *field, path string) {
-	fmt.Fprintf(b, "### `%s`\n\n%s\n\n", shown(path), f.doc)
+	fmt.Fprintf(b, "\n### `%s`\n\n%s\n\n", shown(path), f.doc)
 	facts := []string{f.kindName()}
 	switch {
 	case f.required:
@@ -99,7 +99,7 @@ func leafDocs(b *strings.Builder, f *field, path string) {
 	if f.example != "" {
 		facts = append(facts, "for example `"+f.example+"`")
 	}
-	fmt.Fprintf(b, "- %s\n- variable `%s`\n\n", strings.Join(facts, "; "), EnvName(path))
+	fmt.Fprintf(b, "- %s\n- variable `%s`\n", strings.Join(facts, "; "), EnvName(path))
 }
 
 // kindName names the kind of a field for a person.
