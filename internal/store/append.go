@@ -50,7 +50,7 @@ func (a *appending) fault(ctx context.Context, err error) error {
 	if pipeline.Stopped(ctx, err) {
 		return err
 	}
-	return fault("store page", err)
+	return fault("append events", err)
 }
 
 // copyEvents copies the events that the intake holds, each log_id once. They

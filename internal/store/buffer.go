@@ -153,7 +153,7 @@ func (b *Buffer) readFault(ctx context.Context, op string, err error) error {
 // full is the error for an intake that finds no room.
 func (b *Buffer) full(held, size int64) error {
 	return &pipeline.Error{
-		Op: "store page", Class: pipeline.Throttled,
+		Op: "append events", Class: pipeline.Throttled,
 		Err:  fmt.Errorf("%d bytes do not fit beside %d, max_buffer_bytes is %d: %w", size, held, b.store.cfg.MaxBytes, pipeline.ErrBufferFull),
 		Hint: "Events wait for delivery: see why it does not go on with `gapless status`, or set a larger max_buffer_bytes.",
 	}

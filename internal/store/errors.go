@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -34,7 +33,7 @@ func fault(op string, err error) error {
 		return nil
 	}
 	if _, ok := errors.AsType[*pipeline.Error](err); ok {
-		return fmt.Errorf("%s: %w", op, err)
+		return err // it says itself what was tried
 	}
 	out := &pipeline.Error{Op: op, Class: pipeline.Transient, Err: err}
 	e, ok := errors.AsType[*sqlite.Error](err)

@@ -71,7 +71,7 @@ func TestShrinks(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, store.Config{Dir: dir})
 	b := openBuffer(t, s, "dev-tenant")
-	const events = 20_000
+	const events = 6000
 	for n := 0; n < events; n += 1000 {
 		mustAppend(t, b, newIntake(n, n+1000, 1000))
 	}
@@ -91,8 +91,8 @@ func TestShrinks(t *testing.T) {
 	if err := store.Maintain(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	if after := size(); before < 15<<20 || after > 6<<20 {
-		t.Errorf("the file shrank from %d to %d bytes, want at most 6 MiB", before, after)
+	if after := size(); before < 6<<20 || after > 3<<20 {
+		t.Errorf("the file shrank from %d to %d bytes, want at most 3 MiB", before, after)
 	}
 	mustAppend(t, b, newIntake(events, events+10, 0))
 	if n := len(take(t, b, limits()).Events); n != 10 {

@@ -62,7 +62,7 @@ func (b *Buffer) Settle(ctx context.Context, batch pipeline.Batch, r pipeline.Re
 		if pipeline.Stopped(ctx, err) {
 			return err
 		}
-		return fault("settle batch", err)
+		return fault("write outcome", err)
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func (b *Buffer) Settle(ctx context.Context, batch pipeline.Batch, r pipeline.Re
 func checkReceipt(batch pipeline.Batch, r pipeline.Receipt) error {
 	n := len(batch.Keys)
 	if len(batch.Events) != n {
-		return fmt.Errorf("settle batch of %d events with %d keys: %w", len(batch.Events), n, ErrBadReceipt)
+		return fmt.Errorf("check receipt of %d events with %d keys: %w", len(batch.Events), n, ErrBadReceipt)
 	}
 	named := make(map[int]bool, len(r.Rejected)+len(r.Retry))
 	undelivered := slices.Clone(r.Retry)
@@ -81,13 +81,13 @@ func checkReceipt(batch pipeline.Batch, r pipeline.Receipt) error {
 	}
 	for _, i := range undelivered {
 		if i < 0 || i >= n || named[i] {
-			return fmt.Errorf("settle batch of %d: index %d is outside or named twice: %w", n, i, ErrBadReceipt)
+			return fmt.Errorf("check receipt of %d: index %d is outside or named twice: %w", n, i, ErrBadReceipt)
 		}
 		named[i] = true
 	}
 	for _, x := range r.Altered {
 		if x.Index < 0 || x.Index >= n || named[x.Index] {
-			return fmt.Errorf("settle batch of %d: altered index %d is outside or not delivered: %w", n, x.Index, ErrBadReceipt)
+			return fmt.Errorf("check receipt of %d: altered index %d is outside or not delivered: %w", n, x.Index, ErrBadReceipt)
 		}
 	}
 	return nil
@@ -215,7 +215,7 @@ func (s *settling) deleteGone(ctx context.Context, t *tx) error {
 	}
 	if deleted != int64(len(seqs)) {
 		return &pipeline.Error{
-			Op: "settle batch", Class: pipeline.Misconfigured, Hint: damagedHint,
+			Op: "write outcome", Class: pipeline.Misconfigured, Hint: damagedHint,
 			Err: fmt.Errorf("%d of %d events were there: %w", deleted, len(seqs), errInconsistent),
 		}
 	}

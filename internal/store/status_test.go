@@ -164,7 +164,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 		var leased []pipeline.Batch
 		held := 0 // events under lease
 		next := 0
-		for range rapid.IntRange(1, 15).Draw(rt, "steps") {
+		for range rapid.IntRange(1, 10).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 8).Draw(rt, "step") {
 			case 0, 1, 2:
 				from := rapid.IntRange(0, next).Draw(rt, "from")
