@@ -195,6 +195,7 @@ func (r *reader) rest(ctx context.Context, at place, s step, pace time.Duration)
 // without records is the end of the log; nothing else is.
 func (r *reader) judge(at place, got fetched) step {
 	if got.records() == 0 {
+		r.sizes.end()
 		r.stuck = stuck{}
 		return step{pages: []event.Page{{CaughtUp: true}}, next: at, end: true}
 	}
@@ -210,7 +211,7 @@ func (r *reader) judge(at place, got fetched) step {
 		next.since = time.Time{} // the start lies behind us
 	}
 	page.Cursor = next.cursor()
-	page.CaughtUp = got.records() < got.take && young(got)
+	page.CaughtUp = r.sizes.short(got.records(), got.take) && young(got)
 	return step{pages: []event.Page{page}, next: next, moved: true, ahead: !page.CaughtUp}
 }
 

@@ -56,3 +56,26 @@ func (t *trail) add(id string) {
 }
 
 func (t *trail) has(id string) bool { return slices.Contains(t.ids, id) }
+
+// sizes tells by the size of pages whether the end of the log is near. An API may
+// serve fewer events than it was asked for; pages of one size in a row are a
+// sign of that, until they prove to be chance.
+type sizes struct {
+	last    int
+	guessed bool // the last page was taken for as large as they get
+	chance  bool // such a page was the end of the log
+}
+
+// short reports whether a page looks like the last one.
+func (s *sizes) short(n, take int) bool {
+	const small = 10 // pages this small are chance
+	s.guessed = !s.chance && n < take && n >= small && n == s.last
+	s.last = n
+	return n < take && !s.guessed
+}
+
+// end notes that nothing came behind the page.
+func (s *sizes) end() {
+	s.chance = s.chance || s.guessed
+	s.guessed, s.last = false, 0
+}

@@ -127,8 +127,9 @@ type reader struct {
 
 	emit   pipeline.Emit
 	stored event.Cursor // as the last page left it
-	take   int          // events to ask for; fewer after a page was too large
-	fresh  bool         // nothing has been read since the last seed
+	sizes  sizes
+	take   int  // events to ask for; fewer after a page was too large
+	fresh  bool // nothing has been read since the last seed
 	trail  trail
 	stuck  stuck
 }

@@ -196,8 +196,8 @@ func badCursor() error {
 	return &auth0.Error{Op: "fetch logs", Status: 400, Code: "invalid_query_string", Message: "Invalid log id", Kind: auth0.BadCursor}
 }
 
-func statusError(status int, kind auth0.Kind) error {
-	return &auth0.Error{Op: "fetch logs", Status: status, Kind: kind}
+func serverError(status int) error {
+	return &auth0.Error{Op: "fetch logs", Status: status, Kind: auth0.Transient}
 }
 
 // realID makes an id of the usual form, a moment after a time.

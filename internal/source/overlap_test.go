@@ -1,0 +1,165 @@
+package source_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/auth0"
+	"github.com/gaplesslogs/gapless/internal/event"
+	"github.com/gaplesslogs/gapless/internal/source"
+)
+
+// TestLateEvents lists an event below one that was read already.
+func TestLateEvents(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		opaque, knownOnly bool
+		overlap           time.Duration
+		found             bool
+	}{
+		"real ids":         {overlap: source.DefaultOverlap, found: true},
+		"opaque ids":       {opaque: true, knownOnly: true, overlap: source.DefaultOverlap, found: true},
+		"built id refused": {knownOnly: true, overlap: source.DefaultOverlap, found: true},
+		"turned off":       {found: false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &tenant{knownOnly: tt.knownOnly}
+				cfg := source.DefaultPollConfig()
+				cfg.Overlap = tt.overlap
+				add := func(i int) {
+					id := realID(time.Now(), i)
+					if tt.opaque {
+						id = opaqueID(i)
+					}
+					s.add(id, time.Now())
+				}
+				disk, end := start(t, source.NewPoll(cfg, s, source.Deps{}), "")
+				for i := range 120 {
+					add(i)
+					<-time.After(time.Second)
+				}
+				at := time.Now().Add(-20 * time.Second)
+				s.insert(100, realID(at, 0), at.Add(time.Millisecond))
+				<-time.After(30 * time.Second)
+				if err := end(); !errors.Is(err, errEnd) {
+					t.Fatal(err)
+				}
+				missing := disk.Missing(s.ids())
+				if (len(missing) == 0) != tt.found {
+					t.Errorf("missing %q", missing)
+				}
+				if n := duplicates(disk); n > 0 {
+					t.Errorf("%d events came twice", n)
+				}
+				if got, want := string(disk.Cursor()), s.ids()[120]; got != want {
+					t.Errorf("cursor %s, want that of the newest event %s", got, want)
+				}
+			})
+		})
+	}
+}
+
+// TestOverlapIsPolite counts what looking for late events costs on a tenant
+// where nothing happens: one call in ten.
+func TestOverlapIsPolite(t *testing.T) {
+	t.Parallel()
+	for name, opaque := range map[string]bool{"real ids": false, "opaque ids": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := new(tenant)
+				disk, end := start(t, source.NewPoll(source.DefaultPollConfig(), s, source.Deps{}), "")
+				for i := range 60 {
+					id := opaqueID(i)
+					if !opaque {
+						id = realID(time.Now(), i)
+					}
+					s.add(id, time.Now())
+					<-time.After(time.Second)
+				}
+				<-time.After(time.Minute)
+				s.asked()
+				pages := len(disk.All())
+				<-time.After(1000 * time.Second)
+				if got := len(s.asked()); got < 1095 || got > 1105 {
+					t.Errorf("%d calls in 1000 seconds, want 1100", got)
+				}
+				for _, p := range disk.All()[pages:] {
+					if !p.Empty() {
+						t.Errorf("a page with %d events, %d skipped: nothing was new", len(p.Events), len(p.Skipped))
+					}
+				}
+				if err := end(); !errors.Is(err, errEnd) {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
+// TestOverlapRespectsTheStart must not bring what lies before "latest".
+func TestOverlapRespectsTheStart(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"latest", "5s"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := new(tenant)
+			history(s, 30, time.Second, time.Second, false)
+			cfg := source.DefaultPollConfig()
+			cfg.StartFrom = from(t, text)
+			want := map[string]int{"latest": 0, "5s": 5}[text]
+			disk, end := start(t, source.NewPoll(cfg, s, source.Deps{}), "")
+			<-time.After(time.Minute)
+			if err := end(); !errors.Is(err, errEnd) {
+				t.Fatal(err)
+			}
+			if got := len(disk.IDs()); got != want {
+				t.Errorf("start %s: %d events, want %d", text, got, want)
+			}
+		})
+	}
+}
+
+// TestOverlapIsBounded has more events in the window than a look may read.
+func TestOverlapIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := new(tenant)
+		history(s, 5000, 5*time.Millisecond, 0, false)
+		first := event.Cursor(s.ids()[0])
+		_, end := start(t, source.NewPoll(source.DefaultPollConfig(), s, source.Deps{}), first)
+		<-time.After(time.Second)
+		s.asked()
+		<-time.After(10 * time.Second)
+		if got := len(s.asked()); got > 10+20 {
+			t.Errorf("%d calls, want 10 and a look of 20 at the most", got)
+		}
+		if err := end(); !errors.Is(err, errEnd) {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestOverlapFault has a look fail: it is an error like any other.
+func TestOverlapFault(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := new(tenant)
+		history(s, 50, time.Second, time.Second, false)
+		last := s.ids()[49]
+		s.fault = func(_ int, c call) (*auth0.Answer, error) {
+			if c.From != last && c.From != "" && !s.has(c.From) {
+				return nil, serverError(500)
+			}
+			return nil, nil
+		}
+		disk, _ := start(t, source.NewPoll(source.DefaultPollConfig(), s, source.Deps{}), event.Cursor(s.ids()[48]))
+		<-time.After(time.Minute)
+		if got := string(disk.Cursor()); got != last {
+			t.Errorf("cursor %s, want %s", got, last)
+		}
+	})
+}
