@@ -28,12 +28,12 @@ func TestSinkKeepsTheContract(t *testing.T) {
 			})
 		})
 	}
-	t.Run("short retention", func(t *testing.T) {
+	t.Run("short retention, plain", func(t *testing.T) {
 		t.Parallel()
 		pipelinetest.TestSink(t, func(t *testing.T) (pipeline.Sink, func() []pipelinetest.Stored) {
 			t.Helper()
 			c := newCloud()
-			s, _ := open(t, c, config(func(c *cloudwatch.Config) { c.RetentionDays = 3 }))
+			s, _ := open(t, c, config(func(c *cloudwatch.Config) { c.RetentionDays, c.Compression = 3, cloudwatch.CompressNone }))
 			return s, c.stored
 		})
 	})

@@ -48,11 +48,11 @@ func (p *bodies) release(b *body) { p.bodies.Put(b) }
 
 // write serializes the request as awsJson 1.1.
 func (b *body) write(dest pipeline.Destination, items []item) {
-	bytes := 0
+	size := 0
 	for _, it := range items {
-		bytes += len(it.message)
+		size += len(it.message)
 	}
-	out := slices.Grow(b.plain, bytes+bytes/4+64*len(items)+1024)
+	out := slices.Grow(b.plain, size+size/4+64*len(items)+1024)
 	out = append(out, `{"logEvents":[`...)
 	for i, it := range items {
 		if i > 0 {
@@ -68,7 +68,8 @@ func (b *body) write(dest pipeline.Destination, items []item) {
 	out = appendText(out, []byte(dest.LogGroup))
 	out = append(out, `,"logStreamName":`...)
 	out = appendText(out, []byte(dest.LogStream))
-	b.plain = append(out, '}')
+	out = append(out, '}')
+	b.plain = out
 }
 
 // zip compresses the body. The lowest level is the right one: the bytes are paid
