@@ -22,12 +22,12 @@ const (
 
 func TestGroups(t *testing.T) {
 	t.Parallel()
-	run(t, map[string]func(*testing.T, *bench){
-		"a new group shows what AWS shows": func(t *testing.T, b *bench) {
+	run(t, map[string]func(*bench){
+		"a new group shows what AWS shows": func(b *bench) {
 			got := b.raw("DescribeLogGroups", `{}`)
-			item := got.body["logGroups"].([]any)[0].(map[string]any)
-			if item["creationTime"].(float64) < 1e12 {
-				t.Errorf("creationTime %v", item["creationTime"])
+			item := got.first("logGroups")
+			if created, _ := item["creationTime"].(float64); created < 1e12 {
+				b.t.Errorf("creationTime %v", item["creationTime"])
 			}
 			delete(item, "creationTime")
 			want := map[string]any{
@@ -37,84 +37,84 @@ func TestGroups(t *testing.T) {
 				"metricFilterCount": 0.0, "storedBytes": 0.0,
 			}
 			if diff := cmp.Diff(want, item); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
 		},
-		"the Region of the signature shows in the arn": func(t *testing.T, b *bench) {
-			out, err := b.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{})
+		"the Region of the signature shows in the arn": func(b *bench) {
+			out, err := b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{})
 			b.must(err)
 			if want := "arn:aws:logs:eu-central-1:123456789012:log-group:" + group + ":*"; *out.LogGroups[0].Arn != want {
-				t.Errorf("arn %s; want %s", *out.LogGroups[0].Arn, want)
+				b.t.Errorf("arn %s; want %s", *out.LogGroups[0].Arn, want)
 			}
 		},
-		"a second one of the same name": func(t *testing.T, b *bench) {
-			_, err := b.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String(group)})
+		"a second one of the same name": func(b *bench) {
+			_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String(group)})
 			b.wantError(err, "ResourceAlreadyExistsException", "The specified log group already exists")
 		},
-		"create answers with an empty body": func(t *testing.T, b *bench) {
+		"create answers with an empty body": func(b *bench) {
 			a := b.raw("CreateLogGroup", `{"logGroupName":"new"}`)
 			if a.status != 200 || a.text != "" {
-				t.Errorf("status %d, body %q", a.status, a.text)
+				b.t.Errorf("status %d, body %q", a.status, a.text)
 			}
 		},
-		"name missing": func(_ *testing.T, b *bench) {
+		"name missing": func(b *bench) {
 			b.wantRaw(b.raw("CreateLogGroup", `{}`), invalidParameter,
 				"1 validation error detected: Value null at 'logGroupName' failed to satisfy constraint: Member must not be null")
 		},
-		"name of 513 characters": func(t *testing.T, b *bench) {
-			_, err := b.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String(strings.Repeat("a", 513))})
+		"name of 513 characters": func(b *bench) {
+			_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String(strings.Repeat("a", 513))})
 			b.wantError(err, invalidParameter, tooLongName)
 		},
-		"name of 512 characters": func(_ *testing.T, b *bench) { b.createGroup(strings.Repeat("a", 512)) },
-		"name with a character that is not allowed": func(t *testing.T, b *bench) {
-			_, err := b.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("a b")})
+		"name of 512 characters": func(b *bench) { b.createGroup(strings.Repeat("a", 512)) },
+		"name with a character that is not allowed": func(b *bench) {
+			_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("a b")})
 			b.wantError(err, invalidParameter, "1 validation error detected: Value 'a b' at 'logGroupName' failed to satisfy "+
 				`constraint: Member must satisfy regular expression pattern: [\.\-_/#A-Za-z0-9]+`)
 		},
-		"an empty name breaks two constraints": func(t *testing.T, b *bench) {
-			_, err := b.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("")})
+		"an empty name breaks two constraints": func(b *bench) {
+			_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("")})
 			b.wantError(err, invalidParameter, "2 validation errors detected: Value '' at 'logGroupName' failed to satisfy "+
 				"constraint: Member must have length greater than or equal to 1; Value '' at 'logGroupName' failed to satisfy "+
 				`constraint: Member must satisfy regular expression pattern: [\.\-_/#A-Za-z0-9]+`)
 		},
-		"every allowed character": func(_ *testing.T, b *bench) { b.createGroup("aZ0_-/.#") },
-		"a reserved name": func(t *testing.T, b *bench) {
-			_, err := b.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("aws/x")})
+		"every allowed character": func(b *bench) { b.createGroup("aZ0_-/.#") },
+		"a reserved name": func(b *bench) {
+			_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("aws/x")})
 			b.wantError(err, invalidParameter, "Log groups starting with AWS/ are reserved for AWS.")
 		},
-		"a slash before it makes it free": func(_ *testing.T, b *bench) { b.createGroup("/aws/x") },
-		"an unknown class": func(t *testing.T, b *bench) {
-			_, err := b.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("x"), LogGroupClass: "GOLD"})
+		"a slash before it makes it free": func(b *bench) { b.createGroup("/aws/x") },
+		"an unknown class": func(b *bench) {
+			_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("x"), LogGroupClass: "GOLD"})
 			b.wantError(err, invalidParameter, "1 validation error detected: Value 'GOLD' at 'logGroupClass' failed to satisfy "+
 				"constraint: Member must satisfy enum value set: [STANDARD, INFREQUENT_ACCESS, DELIVERY, ESSENTIALS]")
 		},
-		"a key that is no arn": func(t *testing.T, b *bench) {
-			_, err := b.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("x"), KmsKeyId: aws.String("nope")})
+		"a key that is no arn": func(b *bench) {
+			_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("x"), KmsKeyId: aws.String("nope")})
 			b.wantError(err, invalidParameter, "The specified KMS key does not exist…")
 		},
-		"class and key are shown": func(t *testing.T, b *bench) {
+		"class and key are shown": func(b *bench) {
 			key := "arn:aws:kms:eu-central-1:123456789012:key/0000"
-			_, err := b.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{
+			_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{
 				LogGroupName: aws.String("x"), KmsKeyId: &key, LogGroupClass: types.LogGroupClassInfrequentAccess,
 			})
 			b.must(err)
-			out, err := b.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("x")})
+			out, err := b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("x")})
 			b.must(err)
 			if g := out.LogGroups[0]; g.LogGroupClass != types.LogGroupClassInfrequentAccess || *g.KmsKeyId != key {
-				t.Errorf("class %s, key %s", g.LogGroupClass, *g.KmsKeyId)
+				b.t.Errorf("class %s, key %s", g.LogGroupClass, *g.KmsKeyId)
 			}
 		},
-		"stored bytes count messages and 26 each": func(t *testing.T, b *bench) {
-			b.put(stream, "four", "five5")
-			out, err := b.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{})
+		"stored bytes count messages and 26 each": func(b *bench) {
+			b.put("four", "five5")
+			out, err := b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{})
 			b.must(err)
 			if got := *out.LogGroups[0].StoredBytes; got != 4+5+2*26 {
-				t.Errorf("stored bytes %d", got)
+				b.t.Errorf("stored bytes %d", got)
 			}
 		},
-		"deleting takes the streams along": func(t *testing.T, b *bench) {
-			b.put(stream, "gone")
-			_, err := b.DeleteLogGroup(t.Context(), &logs.DeleteLogGroupInput{LogGroupName: aws.String(group)})
+		"deleting takes the streams along": func(b *bench) {
+			b.put("gone")
+			_, err := b.DeleteLogGroup(b.t.Context(), &logs.DeleteLogGroupInput{LogGroupName: aws.String(group)})
 			b.must(err)
 			_, err = b.tryPut(stream, event(now(), "x"))
 			b.wantError(err, notFound, noGroup)
@@ -122,24 +122,24 @@ func TestGroups(t *testing.T) {
 			_, err = b.tryPut(stream, event(now(), "x"))
 			b.wantError(err, notFound, noStream)
 		},
-		"deleting what is not there": func(t *testing.T, b *bench) {
-			_, err := b.DeleteLogGroup(t.Context(), &logs.DeleteLogGroupInput{LogGroupName: aws.String("nope")})
+		"deleting what is not there": func(b *bench) {
+			_, err := b.DeleteLogGroup(b.t.Context(), &logs.DeleteLogGroupInput{LogGroupName: aws.String("nope")})
 			b.wantError(err, notFound, noGroup)
 		},
-		"deletion protection": func(t *testing.T, b *bench) {
+		"deletion protection": func(b *bench) {
 			protect := func(on bool) {
-				_, err := b.PutLogGroupDeletionProtection(t.Context(), &logs.PutLogGroupDeletionProtectionInput{
+				_, err := b.PutLogGroupDeletionProtection(b.t.Context(), &logs.PutLogGroupDeletionProtectionInput{
 					LogGroupIdentifier: aws.String(group), DeletionProtectionEnabled: &on,
 				})
 				b.must(err)
 			}
 			protect(true)
-			_, err := b.DeleteLogGroup(t.Context(), &logs.DeleteLogGroupInput{LogGroupName: aws.String(group)})
+			_, err := b.DeleteLogGroup(b.t.Context(), &logs.DeleteLogGroupInput{LogGroupName: aws.String(group)})
 			b.wantError(err, "ValidationException", "…")
-			_, err = b.DeleteLogStream(t.Context(), &logs.DeleteLogStreamInput{LogGroupName: aws.String(group), LogStreamName: aws.String(stream)})
+			_, err = b.DeleteLogStream(b.t.Context(), &logs.DeleteLogStreamInput{LogGroupName: aws.String(group), LogStreamName: aws.String(stream)})
 			b.wantError(err, "ValidationException", "…")
 			protect(false)
-			_, err = b.DeleteLogGroup(t.Context(), &logs.DeleteLogGroupInput{LogGroupName: aws.String(group)})
+			_, err = b.DeleteLogGroup(b.t.Context(), &logs.DeleteLogGroupInput{LogGroupName: aws.String(group)})
 			b.must(err)
 		},
 	})
@@ -156,28 +156,28 @@ func TestDescribeLogGroups(t *testing.T) {
 		}
 		return list
 	}
-	run(t, map[string]func(*testing.T, *bench){
-		"ASCII order": func(t *testing.T, b *bench) {
+	run(t, map[string]func(*bench){
+		"ASCII order": func(b *bench) {
 			for _, name := range []string{"b", "B", "a", "_"} {
 				b.createGroup(name)
 			}
 			if diff := cmp.Diff([]string{group, "B", "_", "a", "b"}, names(&logs.DescribeLogGroupsInput{}, b)); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
 		},
-		"by prefix and by pattern": func(t *testing.T, b *bench) {
+		"by prefix and by pattern": func(b *bench) {
 			b.createGroup("app/one")
 			b.createGroup("two/app")
 			prefix := names(&logs.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("app")}, b)
 			pattern := names(&logs.DescribeLogGroupsInput{LogGroupNamePattern: aws.String("app")}, b)
 			cased := names(&logs.DescribeLogGroupsInput{LogGroupNamePattern: aws.String("APP")}, b)
 			if diff := cmp.Diff([][]string{{"app/one"}, {"app/one", "two/app"}, nil}, [][]string{prefix, pattern, cased}); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
 		},
-		"with a pattern two members are left out": func(t *testing.T, b *bench) {
+		"with a pattern two members are left out": func(b *bench) {
 			got := b.raw("DescribeLogGroups", `{"logGroupNamePattern":"auth0"}`)
-			item := got.body["logGroups"].([]any)[0].(map[string]any)
+			item := got.first("logGroups")
 			var members []string
 			for k := range item {
 				members = append(members, k)
@@ -185,57 +185,57 @@ func TestDescribeLogGroups(t *testing.T) {
 			slices.Sort(members)
 			want := []string{"arn", "creationTime", "logGroupArn", "logGroupClass", "logGroupName", "metricFilterCount"}
 			if diff := cmp.Diff(want, members); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
 		},
-		"prefix and pattern together": func(t *testing.T, b *bench) {
-			_, err := b.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{
+		"prefix and pattern together": func(b *bench) {
+			_, err := b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{
 				LogGroupNamePrefix: aws.String("a"), LogGroupNamePattern: aws.String("a"),
 			})
 			b.wantError(err, invalidParameter, "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
 		},
-		"pages of 50 by default, and tokens": func(t *testing.T, b *bench) {
+		"pages of 50 by default, and tokens": func(b *bench) {
 			for i := range 119 {
 				b.createGroup(fmt.Sprintf("g%03d", i))
 			}
 			var sizes []int
 			pages := logs.NewDescribeLogGroupsPaginator(b, &logs.DescribeLogGroupsInput{})
 			for pages.HasMorePages() {
-				page, err := pages.NextPage(t.Context())
+				page, err := pages.NextPage(b.t.Context())
 				b.must(err)
 				sizes = append(sizes, len(page.LogGroups))
 			}
 			if diff := cmp.Diff([]int{50, 50, 20}, sizes); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
 		},
-		"a limit that is met exactly leaves no token": func(t *testing.T, b *bench) {
-			out, err := b.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{Limit: aws.Int32(1)})
+		"a limit that is met exactly leaves no token": func(b *bench) {
+			out, err := b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{Limit: aws.Int32(1)})
 			b.must(err)
 			if out.NextToken != nil {
-				t.Errorf("token %s", *out.NextToken)
+				b.t.Errorf("token %s", *out.NextToken)
 			}
 		},
-		"limits of 0 and 51": func(t *testing.T, b *bench) {
-			_, err := b.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{Limit: aws.Int32(0)})
+		"limits of 0 and 51": func(b *bench) {
+			_, err := b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{Limit: aws.Int32(0)})
 			b.wantError(err, invalidParameter, "1 validation error detected: Value '0' at 'limit' failed to satisfy "+
 				"constraint: Member must have value greater than or equal to 1")
-			_, err = b.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{Limit: aws.Int32(51)})
+			_, err = b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{Limit: aws.Int32(51)})
 			b.wantError(err, invalidParameter, "1 validation error detected: Value '51' at 'limit' failed to satisfy "+
 				"constraint: Member must have value less than or equal to 50")
 		},
-		"a token of nobody, and one of another question": func(t *testing.T, b *bench) {
-			_, err := b.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{NextToken: aws.String("nope")})
+		"a token of nobody, and one of another question": func(b *bench) {
+			_, err := b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{NextToken: aws.String("nope")})
 			b.wantError(err, invalidParameter, "The specified nextToken is invalid.")
 			b.createGroup("second")
-			out, err := b.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{Limit: aws.Int32(1)})
+			out, err := b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{Limit: aws.Int32(1)})
 			b.must(err)
-			_, err = b.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{NextToken: out.NextToken, LogGroupNamePrefix: aws.String("s")})
+			_, err = b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{NextToken: out.NextToken, LogGroupNamePrefix: aws.String("s")})
 			b.wantError(err, invalidParameter, "The specified nextToken is invalid.")
 		},
-		"by class, of which two stand for each other": func(t *testing.T, b *bench) {
+		"by class, of which two stand for each other": func(b *bench) {
 			for _, class := range []types.LogGroupClass{"INFREQUENT_ACCESS", "ESSENTIALS", "DELIVERY"} {
-				_, err := b.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String(string(class)), LogGroupClass: class})
+				_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String(string(class)), LogGroupClass: class})
 				b.must(err)
 			}
 			got := [][]string{
@@ -244,23 +244,23 @@ func TestDescribeLogGroups(t *testing.T) {
 				names(&logs.DescribeLogGroupsInput{LogGroupClass: "DELIVERY"}, b),
 			}
 			if diff := cmp.Diff([][]string{{group}, {"ESSENTIALS", "INFREQUENT_ACCESS"}, {"DELIVERY"}}, got); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
 		},
-		"by identifiers": func(t *testing.T, b *bench) {
+		"by identifiers": func(b *bench) {
 			b.createGroup("second")
 			got := names(&logs.DescribeLogGroupsInput{LogGroupIdentifiers: []string{"second", "absent"}}, b)
 			if diff := cmp.Diff([]string{"second"}, got); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
-			_, err := b.DescribeLogGroups(t.Context(), &logs.DescribeLogGroupsInput{
+			_, err := b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{
 				LogGroupIdentifiers: []string{"second"}, LogGroupNamePrefix: aws.String("s"),
 			})
 			b.wantError(err, invalidParameter, "…")
 		},
-		"none is an empty list": func(t *testing.T, b *bench) {
+		"none is an empty list": func(b *bench) {
 			if a := b.raw("DescribeLogGroups", `{"logGroupNamePrefix":"zzz"}`); a.text != `{"logGroups":[]}` {
-				t.Error(a.text)
+				b.t.Error(a.text)
 			}
 		},
 	})
@@ -277,36 +277,36 @@ func TestRetention(t *testing.T) {
 		b.must(err)
 		return out.LogGroups[0].RetentionInDays
 	}
-	run(t, map[string]func(*testing.T, *bench){
-		"every documented number of days": func(t *testing.T, b *bench) {
+	run(t, map[string]func(*bench){
+		"every documented number of days": func(b *bench) {
 			for _, days := range []int32{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653} {
 				b.must(put(b, group, days))
 				if got := shown(b); got == nil || *got != days {
-					t.Errorf("shown %v; want %d", got, days)
+					b.t.Errorf("shown %v; want %d", got, days)
 				}
 			}
 		},
-		"any other": func(_ *testing.T, b *bench) {
+		"any other": func(b *bench) {
 			for _, days := range []int32{0, 2, 10, 3654, -1} {
 				b.wantError(put(b, group, days), invalidParameter, "Invalid retention value. Valid values are: [1, 3, 5, 7, 14, 30, …")
 			}
 		},
-		"deleted, and deleted again": func(t *testing.T, b *bench) {
+		"deleted, and deleted again": func(b *bench) {
 			b.must(put(b, group, 7))
 			for range 2 {
-				_, err := b.DeleteRetentionPolicy(t.Context(), &logs.DeleteRetentionPolicyInput{LogGroupName: aws.String(group)})
+				_, err := b.DeleteRetentionPolicy(b.t.Context(), &logs.DeleteRetentionPolicyInput{LogGroupName: aws.String(group)})
 				b.must(err)
 			}
 			if got := shown(b); got != nil {
-				t.Errorf("shown %d", *got)
+				b.t.Errorf("shown %d", *got)
 			}
 		},
-		"no such group": func(t *testing.T, b *bench) {
+		"no such group": func(b *bench) {
 			b.wantError(put(b, "nope", 7), notFound, noGroup)
-			_, err := b.DeleteRetentionPolicy(t.Context(), &logs.DeleteRetentionPolicyInput{LogGroupName: aws.String("nope")})
+			_, err := b.DeleteRetentionPolicy(b.t.Context(), &logs.DeleteRetentionPolicyInput{LogGroupName: aws.String("nope")})
 			b.wantError(err, notFound, noGroup)
 		},
-		"days missing": func(_ *testing.T, b *bench) {
+		"days missing": func(b *bench) {
 			b.wantRaw(b.raw("PutRetentionPolicy", `{"logGroupName":"x"}`), invalidParameter,
 				"1 validation error detected: Value null at 'retentionInDays' failed to satisfy constraint: Member must not be null")
 		},
@@ -338,71 +338,70 @@ func TestTags(t *testing.T) {
 		}
 		return tags
 	}
-	run(t, map[string]func(*testing.T, *bench){
-		"none is an empty map": func(t *testing.T, b *bench) {
+	run(t, map[string]func(*bench){
+		"none is an empty map": func(b *bench) {
 			if a := b.raw("ListTagsLogGroup", `{"logGroupName":"`+group+`"}`); a.text != `{"tags":{}}` {
-				t.Error(a.text)
+				b.t.Error(a.text)
 			}
 		},
-		"both generations see the same tags": func(t *testing.T, b *bench) {
+		"both generations see the same tags": func(b *bench) {
 			b.must(tag(b, arn, map[string]string{"a": "1", "b": "2"}))
 			//nolint:staticcheck // both generations of the operation are emulated
-			_, err := b.TagLogGroup(t.Context(), &logs.TagLogGroupInput{LogGroupName: aws.String(group), Tags: map[string]string{"b": "3", "c": "4"}})
+			_, err := b.TagLogGroup(b.t.Context(), &logs.TagLogGroupInput{LogGroupName: aws.String(group), Tags: map[string]string{"b": "3", "c": "4"}})
 			b.must(err)
 			if diff := cmp.Diff(map[string]string{"a": "1", "b": "3", "c": "4"}, list(b)); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
-			_, err = b.UntagResource(t.Context(), &logs.UntagResourceInput{ResourceArn: aws.String(arn), TagKeys: []string{"a", "absent"}})
+			_, err = b.UntagResource(b.t.Context(), &logs.UntagResourceInput{ResourceArn: aws.String(arn), TagKeys: []string{"a", "absent"}})
 			b.must(err)
 			//nolint:staticcheck // both generations of the operation are emulated
-			_, err = b.UntagLogGroup(t.Context(), &logs.UntagLogGroupInput{LogGroupName: aws.String(group), Tags: []string{"b"}})
+			_, err = b.UntagLogGroup(b.t.Context(), &logs.UntagLogGroupInput{LogGroupName: aws.String(group), Tags: []string{"b"}})
 			b.must(err)
 			if diff := cmp.Diff(map[string]string{"c": "4"}, list(b)); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
 		},
-		"given at creation": func(t *testing.T, b *bench) {
-			_, err := b.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("x"), Tags: map[string]string{"env": "dev"}})
+		"given at creation": func(b *bench) {
+			_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("x"), Tags: map[string]string{"env": "dev"}})
 			b.must(err)
-			out, err := b.ListTagsForResource(t.Context(), &logs.ListTagsForResourceInput{
+			out, err := b.ListTagsForResource(b.t.Context(), &logs.ListTagsForResourceInput{
 				ResourceArn: aws.String("arn:aws:logs:eu-central-1:123456789012:log-group:x"),
 			})
 			b.must(err)
 			if diff := cmp.Diff(map[string]string{"env": "dev"}, out.Tags); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
 		},
-		"51 at once": func(t *testing.T, b *bench) {
-			_, err := b.CreateLogGroup(t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("x"), Tags: many(51)})
+		"51 at once": func(b *bench) {
+			_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("x"), Tags: many(51)})
 			b.wantError(err, invalidParameter, "1 validation error detected: Value '{k0=, …")
 		},
-		"the 51st later": func(_ *testing.T, b *bench) {
+		"the 51st later": func(b *bench) {
 			b.must(tag(b, arn, many(50)))
 			b.wantError(tag(b, arn, map[string]string{"one": "more"}), "TooManyTagsException", "…")
 			b.must(tag(b, arn, map[string]string{"k1": "changed"}))
 		},
-		"no tags at all": func(_ *testing.T, b *bench) {
+		"no tags at all": func(b *bench) {
 			b.wantError(tag(b, arn, map[string]string{}), invalidParameter, "1 validation error detected: Value '{}' at 'tags' failed "+
 				"to satisfy constraint: Member must have length greater than or equal to 1")
 		},
-		"keys and values that are not allowed": func(_ *testing.T, b *bench) {
+		"keys and values that are not allowed": func(b *bench) {
 			b.wantError(tag(b, arn, map[string]string{"a*": ""}), invalidParameter, "1 validation error detected: Value '{a*=}' at 'tags' "+
 				"failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 128, …")
 			b.wantError(tag(b, arn, map[string]string{"a": strings.Repeat("v", 257)}), invalidParameter, "…")
 			b.wantError(tag(b, arn, map[string]string{strings.Repeat("k", 129): ""}), invalidParameter, "…")
 			b.must(tag(b, arn, map[string]string{"größe 1_.:/=+-@": strings.Repeat("é", 256)}))
 		},
-		"keys of AWS": func(_ *testing.T, b *bench) {
+		"keys of AWS": func(b *bench) {
 			b.wantError(tag(b, arn, map[string]string{"aws:x": ""}), invalidParameter, "…")
 		},
-		"no such group, no such thing": func(t *testing.T, b *bench) {
+		"no such group, no such thing": func(b *bench) {
 			b.wantError(tag(b, arn+"x", map[string]string{"a": ""}), notFound, "…")
 			b.wantError(tag(b, "nope", map[string]string{"a": ""}), invalidParameter, "…")
 			b.wantError(tag(b, arn+":*", map[string]string{"a": ""}), invalidParameter, "1 validation error detected: …")
 			//nolint:staticcheck // both generations of the operation are emulated
-			_, err := b.ListTagsLogGroup(t.Context(), &logs.ListTagsLogGroupInput{LogGroupName: aws.String("nope")})
+			_, err := b.ListTagsLogGroup(b.t.Context(), &logs.ListTagsLogGroupInput{LogGroupName: aws.String("nope")})
 			b.wantError(err, notFound, noGroup)
 		},
 	})
 }
-

@@ -89,7 +89,7 @@ func (b *bench) must(err error) {
 }
 
 // put stores messages one second apart, the last one a minute ago.
-func (b *bench) put(stream string, messages ...string) []types.InputLogEvent {
+func (b *bench) put(messages ...string) []types.InputLogEvent {
 	b.t.Helper()
 	begin := time.Now().Add(-time.Minute - time.Duration(len(messages))*time.Second)
 	events := make([]types.InputLogEvent, len(messages))
@@ -117,12 +117,10 @@ func event(at time.Time, message string) types.InputLogEvent {
 	return types.InputLogEvent{Timestamp: aws.Int64(at.UnixMilli()), Message: &message}
 }
 
-// filter returns the messages that match.
-func (b *bench) filter(pattern string) []string {
+// all returns the messages of the group as FilterLogEvents shows them.
+func (b *bench) all() []string {
 	b.t.Helper()
-	out, err := b.FilterLogEvents(b.t.Context(), &logs.FilterLogEventsInput{
-		LogGroupName: aws.String(group), FilterPattern: &pattern,
-	})
+	out, err := b.FilterLogEvents(b.t.Context(), &logs.FilterLogEventsInput{LogGroupName: aws.String(group)})
 	b.must(err)
 	var messages []string
 	for _, e := range out.Events {
@@ -156,6 +154,16 @@ type answer struct {
 	header http.Header
 	body   map[string]any
 	text   string
+}
+
+// first returns the first element of a list of the answer; nil if there is none.
+func (a answer) first(list string) map[string]any {
+	elements, _ := a.body[list].([]any)
+	if len(elements) == 0 {
+		return nil
+	}
+	element, _ := elements[0].(map[string]any)
+	return element
 }
 
 // raw sends a body that the SDK would not send.
@@ -194,12 +202,12 @@ func (b *bench) wantRaw(a answer, code, message string) {
 }
 
 // run runs named checks, each with a server of its own.
-func run(t *testing.T, checks map[string]func(*testing.T, *bench)) {
+func run(t *testing.T, checks map[string]func(*bench)) {
 	t.Helper()
 	for name, check := range checks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			check(t, newBench(t))
+			check(newBench(t))
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,9 +23,9 @@ func fill(t *testing.T, s *store) {
 		s.createGroup(&logGroup{Name: "gone", Created: 1, Class: classStandard}),
 		s.createStream("g", "s", 2),
 		s.createStream("g", "gone", 2),
-		put(s, "g", "s", inputEvent{now, "one"}, inputEvent{now + 5, "three"}),
-		put(s, "g", "s", inputEvent{now + 1, "two"}),
-		put(s, "g", "gone", inputEvent{now, "x"}),
+		put(s, "s", inputEvent{now, "one"}, inputEvent{now + 5, "three"}),
+		put(s, "s", inputEvent{now + 1, "two"}),
+		put(s, "gone", inputEvent{now, "x"}),
 		s.changeGroup("g", func(g *logGroup) error { g.Retention = 7; return nil }),
 		s.deleteStream("g", "gone"),
 		s.deleteGroup("gone"),
@@ -34,8 +35,8 @@ func fill(t *testing.T, s *store) {
 	}
 }
 
-func put(s *store, group, stream string, events ...inputEvent) error {
-	_, _, err := s.put(group, stream, nowMillis(), func(*logGroup) ([]inputEvent, error) { return events, nil })
+func put(s *store, stream string, events ...inputEvent) error {
+	_, _, err := s.put("g", stream, nowMillis(), func(*logGroup) ([]inputEvent, error) { return events, nil })
 	return err
 }
 
@@ -102,7 +103,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for cut := range len(data) {
+	for cut := range data {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, journalName), data[:cut], 0o600); err != nil {
 			t.Fatal(err)
@@ -136,8 +137,8 @@ func TestJournalShrinks(t *testing.T) {
 	want := dump(s)
 	large := inputEvent{nowMillis(), strings.Repeat("x", 1<<20)}
 	for i := range 3 {
-		name := fmt.Sprint(i)
-		if err := errors.Join(s.createStream("g", name, 1), put(s, "g", name, large), s.deleteStream("g", name)); err != nil {
+		name := strconv.Itoa(i)
+		if err := errors.Join(s.createStream("g", name, 1), put(s, name, large), s.deleteStream("g", name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -151,7 +152,7 @@ func TestJournalShrinks(t *testing.T) {
 	if s.journal.size > 10_000 {
 		t.Errorf("still %d bytes", s.journal.size)
 	}
-	if err := errors.Join(put(s, "g", "s", inputEvent{nowMillis(), "behind"}), s.close()); err != nil {
+	if err := errors.Join(put(s, "s", inputEvent{nowMillis(), "behind"}), s.close()); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, dir)

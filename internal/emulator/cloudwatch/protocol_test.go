@@ -26,58 +26,58 @@ func TestProtocol(t *testing.T) {
 		b.must(err)
 		return b.send(req)
 	}
-	run(t, map[string]func(*testing.T, *bench){
-		"every answer has a type and a request id": func(t *testing.T, b *bench) {
+	run(t, map[string]func(*bench){
+		"every answer has a type and a request id": func(b *bench) {
 			for _, op := range []string{"DescribeLogGroups", "Nope"} {
 				a := b.raw(op, "{}")
 				if a.header.Get("Content-Type") != "application/x-amz-json-1.1" || len(a.header.Get("X-Amzn-RequestId")) != 36 {
-					t.Errorf("%s: %v", op, a.header)
+					b.t.Errorf("%s: %v", op, a.header)
 				}
 			}
 		},
-		"operations that are not there": func(t *testing.T, b *bench) {
+		"operations that are not there": func(b *bench) {
 			for _, op := range []string{"StartQuery", "putLogEvents", ""} {
 				if a := b.raw(op, "{}"); a.status != 400 || a.text != `{"__type":"UnknownOperationException"}` {
-					t.Errorf("%q: %d %s", op, a.status, a.text)
+					b.t.Errorf("%q: %d %s", op, a.status, a.text)
 				}
 			}
 		},
-		"a body that is no JSON": func(_ *testing.T, b *bench) {
+		"a body that is no JSON": func(b *bench) {
 			b.wantRaw(b.raw("DescribeLogGroups", "{"), "SerializationException", "…")
 			b.wantRaw(b.raw("DescribeLogGroups", `{"limit":"5"}`), "SerializationException", "STRING_VALUE can not be converted to a Long")
 			b.wantRaw(b.raw("DescribeLogGroups", `{"logGroupNamePrefix":5}`), "SerializationException", "NUMBER_VALUE can not be converted to a String")
 		},
-		"no body, and members nobody knows": func(t *testing.T, b *bench) {
+		"no body, and members nobody knows": func(b *bench) {
 			for _, body := range []string{"", `{"future":[1]}`} {
 				if a := b.raw("DescribeLogGroups", body); a.status != 200 {
-					t.Errorf("%q: %s", body, a.text)
+					b.t.Errorf("%q: %s", body, a.text)
 				}
 			}
 		},
-		"an encoding nobody knows": func(_ *testing.T, b *bench) {
+		"an encoding nobody knows": func(b *bench) {
 			b.wantRaw(b.raw("DescribeLogGroups", "{}", "Content-Encoding", "br"), "UnsupportedMediaTypeException", "…")
 		},
-		"a body beyond all limits": func(t *testing.T, b *bench) {
+		"a body beyond all limits": func(b *bench) {
 			if a := b.raw("PutLogEvents", strings.Repeat(" ", 17<<20)); a.status != http.StatusRequestEntityTooLarge {
-				t.Errorf("status %d", a.status)
+				b.t.Errorf("status %d", a.status)
 			}
 		},
-		"people find a text and the figures": func(t *testing.T, b *bench) {
+		"people find a text and the figures": func(b *bench) {
 			for _, path := range []string{"/", "/_emulator/health"} {
 				if a := get(b, path); a.status != 200 || !strings.Contains(a.text, "CloudWatch Logs") {
-					t.Errorf("%s: %d %s", path, a.status, a.text)
+					b.t.Errorf("%s: %d %s", path, a.status, a.text)
 				}
 			}
-			if a := get(b, "/_emulator/stats"); a.body["calls"].(map[string]any)["CreateLogGroup"] != 1.0 {
-				t.Error(a.text)
+			if a := get(b, "/_emulator/stats"); !strings.Contains(a.text, `"CreateLogGroup":1`) {
+				b.t.Error(a.text)
 			}
 		},
-		"faults over HTTP": func(t *testing.T, b *bench) {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://logs.example.com"+emulator.FaultsPath, strings.NewReader(
+		"faults over HTTP": func(b *bench) {
+			req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, "http://logs.example.com"+emulator.FaultsPath, strings.NewReader(
 				`{"match":"PutLogEvents","status":400,"body":"{\"__type\":\"ThrottlingException\",\"message\":\"Rate exceeded\"}"}`))
 			b.must(err)
 			if a := b.send(req); a.status != 200 {
-				t.Fatal(a.text)
+				b.t.Fatal(a.text)
 			}
 			_, err = b.tryPut(stream, event(now(), "x"))
 			b.wantError(err, "ThrottlingException", "Rate exceeded")
@@ -95,7 +95,7 @@ func TestLostAnswer(t *testing.T) {
 	if _, err := b.tryPut(stream, event(now(), "x")); err == nil {
 		t.Error("no error")
 	}
-	if got := b.stored(stream); len(got) != 1 {
+	if got := b.stored(); len(got) != 1 {
 		t.Errorf("stored %v", got)
 	}
 }
@@ -106,7 +106,7 @@ func TestRequestLog(t *testing.T) {
 	b := newBenchWith(t, cloudwatch.Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	b.createGroup(group)
 	b.createStream(group, stream)
-	b.put(stream, "the body of an event")
+	b.put("the body of an event")
 	for _, want := range []string{"PutLogEvents", "group=" + group, "stream=logs", "events=1", "bytes=46", "status=200", "duration="} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in the log", want)

@@ -18,10 +18,10 @@ import (
 	"github.com/gaplesslogs/gapless/internal/emulator/cloudwatch"
 )
 
-// stored returns the messages of a stream as they are kept.
-func (b *bench) stored(name string) []string {
+// stored returns the messages of the stream as they are kept.
+func (b *bench) stored() []string {
 	var list []string
-	for _, e := range b.server.Events(group, name) {
+	for _, e := range b.server.Events(group, stream) {
 		list = append(list, e.Message)
 	}
 	return list
@@ -33,89 +33,89 @@ func TestPutLogEvents(t *testing.T) {
 	oneEvent := func(fields string) string {
 		return `{"logGroupName":"` + group + `","logStreamName":"` + stream + `","logEvents":[` + fields + `]}`
 	}
-	run(t, map[string]func(*testing.T, *bench){
-		"the answer has a token and no rejections": func(t *testing.T, b *bench) {
+	run(t, map[string]func(*bench){
+		"the answer has a token and no rejections": func(b *bench) {
 			out := b.putEvents(stream, event(now(), "x"))
 			if len(*out.NextSequenceToken) != 56 || out.RejectedLogEventsInfo != nil {
-				t.Errorf("%+v", out)
+				b.t.Errorf("%+v", out)
 			}
 		},
-		"sequence tokens are ignored, and the same batch is stored twice": func(t *testing.T, b *bench) {
+		"sequence tokens are ignored, and the same batch is stored twice": func(b *bench) {
 			in := &logs.PutLogEventsInput{
 				LogGroupName: aws.String(group), LogStreamName: aws.String(stream),
 				SequenceToken: aws.String("wrong"), LogEvents: []types.InputLogEvent{event(now(), "twice")},
 			}
 			for range 2 {
-				_, err := b.PutLogEvents(t.Context(), in)
+				_, err := b.PutLogEvents(b.t.Context(), in)
 				b.must(err)
 			}
 			events := b.server.Events(group, stream)
 			if len(events) != 2 || events[0].ID == events[1].ID {
-				t.Errorf("%+v", events)
+				b.t.Errorf("%+v", events)
 			}
 		},
-		"no such stream": func(_ *testing.T, b *bench) {
+		"no such stream": func(b *bench) {
 			_, err := b.tryPut("nope", event(now(), "x"))
 			b.wantError(err, notFound, noStream)
 		},
-		"no such group": func(t *testing.T, b *bench) {
-			_, err := b.PutLogEvents(t.Context(), &logs.PutLogEventsInput{
+		"no such group": func(b *bench) {
+			_, err := b.PutLogEvents(b.t.Context(), &logs.PutLogEventsInput{
 				LogGroupName: aws.String("nope"), LogStreamName: aws.String("x"), LogEvents: []types.InputLogEvent{event(now(), "x")},
 			})
 			b.wantError(err, notFound, noGroup)
 		},
-		"not in order": func(t *testing.T, b *bench) {
+		"not in order": func(b *bench) {
 			_, err := b.tryPut(stream, event(now(), "late"), event(now().Add(-time.Second), "early"))
 			b.wantError(err, invalidParameter, "Log events in a single PutLogEvents request must be in chronological order.")
-			if b.stored(stream) != nil {
-				t.Error("something was stored")
+			if b.stored() != nil {
+				b.t.Error("something was stored")
 			}
 		},
-		"the same time twice is in order": func(_ *testing.T, b *bench) {
+		"the same time twice is in order": func(b *bench) {
 			at := now()
 			b.putEvents(stream, event(at, "a"), event(at, "b"))
 		},
-		"24 hours are allowed, a millisecond more is not": func(_ *testing.T, b *bench) {
+		"24 hours are allowed, a millisecond more is not": func(b *bench) {
 			from := now().Add(-25 * time.Hour).Truncate(time.Millisecond)
 			b.putEvents(stream, event(from, "a"), event(from.Add(day), "b"))
 			_, err := b.tryPut(stream, event(from, "a"), event(from.Add(day+time.Millisecond), "b"))
 			b.wantError(err, invalidParameter, "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.")
 		},
-		"events outside the window do not count for the span": func(t *testing.T, b *bench) {
+		"events outside the window do not count for the span": func(b *bench) {
 			out := b.putEvents(stream, event(now().Add(-30*day), "old"), event(now(), "x"), event(now().Add(3*time.Hour), "new"))
 			want := &types.RejectedLogEventsInfo{TooOldLogEventEndIndex: aws.Int32(1), TooNewLogEventStartIndex: aws.Int32(2)}
 			if diff := cmp.Diff(want, out.RejectedLogEventsInfo, cmpopts.IgnoreUnexported(*want)); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
-			if diff := cmp.Diff([]string{"x"}, b.stored(stream)); diff != "" {
-				t.Error(diff)
+			if diff := cmp.Diff([]string{"x"}, b.stored()); diff != "" {
+				b.t.Error(diff)
 			}
 		},
-		"all rejected is still a success": func(t *testing.T, b *bench) {
+		"all rejected is still a success": func(b *bench) {
 			a := b.raw("PutLogEvents", oneEvent(fmt.Sprintf(`{"timestamp":%d,"message":"old"}`, now().Add(-30*day).UnixMilli())))
-			if a.status != 200 || b.stored(stream) != nil {
-				t.Errorf("status %d", a.status)
+			if a.status != 200 || b.stored() != nil {
+				b.t.Errorf("status %d", a.status)
 			}
 			if diff := cmp.Diff(map[string]any{"tooOldLogEventEndIndex": 1.0}, a.body["rejectedLogEventsInfo"]); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
 		},
-		"expired by the group's retention": func(t *testing.T, b *bench) {
-			_, err := b.PutRetentionPolicy(t.Context(), &logs.PutRetentionPolicyInput{LogGroupName: aws.String(group), RetentionInDays: aws.Int32(3)})
+		"expired by the group's retention": func(b *bench) {
+			_, err := b.PutRetentionPolicy(b.t.Context(), &logs.PutRetentionPolicyInput{LogGroupName: aws.String(group), RetentionInDays: aws.Int32(3)})
 			b.must(err)
 			out := b.putEvents(stream, event(now().Add(-5*day), "a"), event(now().Add(-4*day), "b"), event(now(), "c"))
 			want := &types.RejectedLogEventsInfo{ExpiredLogEventEndIndex: aws.Int32(2)}
 			if diff := cmp.Diff(want, out.RejectedLogEventsInfo, cmpopts.IgnoreUnexported(*want)); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
 		},
-		"an empty list": func(_ *testing.T, b *bench) {
+		"an empty list": func(b *bench) {
 			_, err := b.tryPut(stream, []types.InputLogEvent{}...)
 			_ = err // the SDK sends no list at all for none
 			b.wantRaw(b.raw("PutLogEvents", oneEvent("")), invalidParameter, "1 validation error detected: Value '[]' at 'logEvents' "+
 				"failed to satisfy constraint: Member must have length greater than or equal to 1")
 		},
-		"10,000 events, and one more": func(_ *testing.T, b *bench) {
+		"10,000 events, and one more": func(b *bench) {
 			many := make([]types.InputLogEvent, 10_001)
 			for i := range many {
 				many[i] = event(now(), "x")
@@ -126,41 +126,41 @@ func TestPutLogEvents(t *testing.T) {
 			b.wantError(err, invalidParameter, "1 validation error detected: Value '[10001 log events]' at 'logEvents' failed to satisfy "+
 				"constraint: Member must have length less than or equal to 10000")
 		},
-		"an event at the limit, and one byte more": func(_ *testing.T, b *bench) {
+		"an event at the limit, and one byte more": func(b *bench) {
 			b.putEvents(stream, event(now(), strings.Repeat("x", 1<<20-26)))
 			_, err := b.tryPut(stream, event(now(), strings.Repeat("x", 1<<20-25)))
 			b.wantError(err, invalidParameter, "Log event too large: 1048577 bytes exceeds limit of 1048576")
 		},
-		"a batch at the limit, and one byte more": func(_ *testing.T, b *bench) {
+		"a batch at the limit, and one byte more": func(b *bench) {
 			half, at := strings.Repeat("é", (1<<19-26)/2), now()
 			b.putEvents(stream, event(at, half), event(at, half))
 			_, err := b.tryPut(stream, event(at, half), event(at, half+"x"))
 			b.wantError(err, invalidParameter, "Upload too large: 1048577 bytes exceeds limit of 1048576")
 		},
-		"an empty message": func(_ *testing.T, b *bench) {
+		"an empty message": func(b *bench) {
 			_, err := b.tryPut(stream, event(now(), "ok"), event(now(), ""))
 			b.wantError(err, invalidParameter, "1 validation error detected: Value '' at 'logEvents.2.member.message' failed to satisfy "+
 				"constraint: Member must have length greater than or equal to 1")
 		},
-		"a time before 1970": func(_ *testing.T, b *bench) {
+		"a time before 1970": func(b *bench) {
 			b.wantRaw(b.raw("PutLogEvents", oneEvent(`{"timestamp":-1,"message":"x"}`)), invalidParameter, "1 validation error detected: "+
 				"Value '-1' at 'logEvents.1.member.timestamp' failed to satisfy constraint: Member must have value greater than or equal to 0")
 		},
-		"members missing": func(_ *testing.T, b *bench) {
+		"members missing": func(b *bench) {
 			b.wantRaw(b.raw("PutLogEvents", `{}`), invalidParameter, "3 validation errors detected: Value null at 'logGroupName' failed to "+
 				"satisfy constraint: Member must not be null; Value null at 'logStreamName' failed to satisfy constraint: Member must "+
 				"not be null; Value null at 'logEvents' failed to satisfy constraint: Member must not be null")
 			b.wantRaw(b.raw("PutLogEvents", oneEvent(`{}`)), invalidParameter, "2 validation errors detected: Value null at "+
 				"'logEvents.1.member.timestamp' failed …")
 		},
-		"the shape is checked before the group is looked for": func(_ *testing.T, b *bench) {
+		"the shape is checked before the group is looked for": func(b *bench) {
 			b.wantRaw(b.raw("PutLogEvents", `{"logGroupName":"nope","logStreamName":"x","logEvents":[]}`), invalidParameter, "1 validation error…")
 		},
-		"the group is looked for before the order is checked": func(_ *testing.T, b *bench) {
+		"the group is looked for before the order is checked": func(b *bench) {
 			b.wantRaw(b.raw("PutLogEvents", `{"logGroupName":"nope","logStreamName":"x","logEvents":[{"timestamp":2,"message":"a"},{"timestamp":1,"message":"b"}]}`),
 				notFound, noGroup)
 		},
-		"members of the wrong type": func(_ *testing.T, b *bench) {
+		"members of the wrong type": func(b *bench) {
 			b.wantRaw(b.raw("PutLogEvents", oneEvent(`{"timestamp":"1","message":"x"}`)), "SerializationException",
 				"STRING_VALUE can not be converted to a Long")
 			b.wantRaw(b.raw("PutLogEvents", oneEvent(`{"timestamp":1,"message":7}`)), "SerializationException",
@@ -168,49 +168,49 @@ func TestPutLogEvents(t *testing.T) {
 			b.wantRaw(b.raw("PutLogEvents", `{"logEvents":{}}`), "SerializationException", "Expected list or null")
 			b.wantRaw(b.raw("PutLogEvents", `{"logEvents":[`), "SerializationException", "…")
 		},
-		"messages come back byte for byte": func(t *testing.T, b *bench) {
+		"messages come back byte for byte": func(b *bench) {
 			messages := []string{"\"\\/\b\f\n\r\t\x01\x7f", "é€😀\u2028<&>", `{"a":"\u0000"}`, " ", strings.Repeat(`\"`, 1000)}
-			b.put(stream, messages...)
-			if diff := cmp.Diff(messages, b.stored(stream)); diff != "" {
-				t.Error(diff)
+			b.put(messages...)
+			if diff := cmp.Diff(messages, b.stored()); diff != "" {
+				b.t.Error(diff)
 			}
-			if diff := cmp.Diff(messages, b.filter("")); diff != "" {
-				t.Error(diff)
+			if diff := cmp.Diff(messages, b.all()); diff != "" {
+				b.t.Error(diff)
 			}
 		},
-		"a zipped body": func(t *testing.T, b *bench) {
+		"a zipped body": func(b *bench) {
 			var zipped bytes.Buffer
 			z := gzip.NewWriter(&zipped)
 			_, err := z.Write([]byte(oneEvent(fmt.Sprintf(`{"timestamp":%d,"message":"zipped"}`, now().UnixMilli()))))
 			b.must(err)
 			b.must(z.Close())
 			if a := b.raw("PutLogEvents", zipped.String(), "Content-Encoding", "gzip"); a.status != 200 {
-				t.Errorf("status %d: %s", a.status, a.text)
+				b.t.Errorf("status %d: %s", a.status, a.text)
 			}
-			if diff := cmp.Diff([]string{"zipped"}, b.stored(stream)); diff != "" {
-				t.Error(diff)
+			if diff := cmp.Diff([]string{"zipped"}, b.stored()); diff != "" {
+				b.t.Error(diff)
 			}
 			b.wantRaw(b.raw("PutLogEvents", "no gzip", "Content-Encoding", "gzip"), "SerializationException", "…")
 		},
-		"late batches are sorted in": func(t *testing.T, b *bench) {
+		"late batches are sorted in": func(b *bench) {
 			base := now().Add(-time.Hour)
 			at := func(s int, m string) types.InputLogEvent { return event(base.Add(time.Duration(s)*time.Second), m) }
 			b.putEvents(stream, at(2, "2"), at(4, "4"), at(6, "6"))
 			b.putEvents(stream, at(1, "1"), at(4, "4again"), at(5, "5"), at(7, "7"))
 			b.putEvents(stream, at(0, "0"))
 			b.putEvents(stream, at(8, "8"))
-			if diff := cmp.Diff([]string{"0", "1", "2", "4", "4again", "5", "6", "7", "8"}, b.stored(stream)); diff != "" {
-				t.Error(diff)
+			if diff := cmp.Diff([]string{"0", "1", "2", "4", "4again", "5", "6", "7", "8"}, b.stored()); diff != "" {
+				b.t.Error(diff)
 			}
 		},
-		"a bad entity is reported, and the events are stored": func(t *testing.T, b *bench) {
+		"a bad entity is reported, and the events are stored": func(b *bench) {
 			for want, key := range map[types.EntityRejectionErrorType]map[string]string{
 				"":                      {"Type": "Service", "Name": "gapless", "Environment": "dev"},
 				"InvalidKeyAttributes":  {"Type": "Service"},
 				"InvalidTypeValue":      {"Type": "Planet", "Name": "x"},
 				"MissingRequiredFields": {"Name": "x", "Environment": "y"},
 			} {
-				out, err := b.PutLogEvents(t.Context(), &logs.PutLogEventsInput{
+				out, err := b.PutLogEvents(b.t.Context(), &logs.PutLogEventsInput{
 					LogGroupName: aws.String(group), LogStreamName: aws.String(stream),
 					LogEvents: []types.InputLogEvent{event(now(), "x")}, Entity: &types.Entity{KeyAttributes: key},
 				})
@@ -220,14 +220,14 @@ func TestPutLogEvents(t *testing.T) {
 					got = out.RejectedEntityInfo.ErrorType
 				}
 				if got != want {
-					t.Errorf("%v: %q; want %q", key, got, want)
+					b.t.Errorf("%v: %q; want %q", key, got, want)
 				}
 			}
-			if n := len(b.stored(stream)); n != 4 {
-				t.Errorf("%d events stored", n)
+			if n := len(b.stored()); n != 4 {
+				b.t.Errorf("%d events stored", n)
 			}
 		},
-		"the stats count it": func(t *testing.T, b *bench) {
+		"the stats count it": func(b *bench) {
 			b.putEvents(stream, event(now().Add(-30*day), "old"), event(now(), "four"))
 			_, err := b.tryPut("nope", event(now(), "x"))
 			b.wantError(err, notFound, noStream)
@@ -236,7 +236,7 @@ func TestPutLogEvents(t *testing.T) {
 				Errors: map[string]int64{notFound: 1}, Events: 1, Bytes: 4, Rejected: 1,
 			}
 			if diff := cmp.Diff(want, b.server.Stats()); diff != "" {
-				t.Error(diff)
+				b.t.Error(diff)
 			}
 		},
 	})
@@ -253,7 +253,7 @@ func TestPutWindow(t *testing.T) {
 		b.putEvents(stream, event(ahead, "2 hours"))
 		b.putEvents(stream, event(old.Add(-time.Millisecond), "too old"))
 		b.putEvents(stream, event(ahead.Add(time.Millisecond), "too new"))
-		if diff := cmp.Diff([]string{"14 days", "2 hours"}, b.stored(stream)); diff != "" {
+		if diff := cmp.Diff([]string{"14 days", "2 hours"}, b.stored()); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -264,18 +264,18 @@ func TestRetentionExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.put(stream, "early")
+		b.put("early")
 		_, err := b.PutRetentionPolicy(t.Context(), &logs.PutRetentionPolicyInput{LogGroupName: aws.String(group), RetentionInDays: aws.Int32(1)})
 		b.must(err)
 		<-time.After(23 * time.Hour)
-		b.put(stream, "late")
-		if diff := cmp.Diff([]string{"early", "late"}, b.filter("")); diff != "" {
+		b.put("late")
+		if diff := cmp.Diff([]string{"early", "late"}, b.all()); diff != "" {
 			t.Error(diff)
 		}
 		<-time.After(2 * time.Hour)
 		out, err := b.GetLogEvents(t.Context(), &logs.GetLogEventsInput{LogGroupName: aws.String(group), LogStreamName: aws.String(stream)})
 		b.must(err)
-		if diff := cmp.Diff([]string{"late"}, b.filter("")); diff != "" || len(out.Events) != 1 {
+		if diff := cmp.Diff([]string{"late"}, b.all()); diff != "" || len(out.Events) != 1 {
 			t.Errorf("%s, %d events", diff, len(out.Events))
 		}
 	})
