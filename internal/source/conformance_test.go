@@ -11,18 +11,18 @@ import (
 
 func TestPollKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	for name, shape := range map[string]func(*tenant){
-		"real ids":        func(*tenant) {},
-		"opaque ids":      func(s *tenant) { s.knownOnly = true },
-		"short pages":     func(s *tenant) { s.served = 40 },
-		"no links":        func(s *tenant) { s.noLink = true },
-		"inclusive from":  func(s *tenant) { s.inclusive = true },
-		"inclusive alone": func(s *tenant) { s.inclusive, s.noLink, s.knownOnly = true, true, true },
+	for name, shape := range map[string]func(*fakeAuth0){
+		"real ids":        func(*fakeAuth0) {},
+		"opaque ids":      func(s *fakeAuth0) { s.knownOnly = true },
+		"short pages":     func(s *fakeAuth0) { s.served = 40 },
+		"no links":        func(s *fakeAuth0) { s.noLink = true },
+		"inclusive from":  func(s *fakeAuth0) { s.inclusive = true },
+		"inclusive alone": func(s *fakeAuth0) { s.inclusive, s.noLink, s.knownOnly = true, true, true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pipelinetest.TestSource(t, func(*testing.T) pipelinetest.Upstream {
-				api := new(tenant)
+				api := new(fakeAuth0)
 				shape(api)
 				history(api, 450, 300*time.Millisecond, time.Minute, api.knownOnly)
 				return pipelinetest.Upstream{

@@ -25,7 +25,7 @@ func contains(s, part string) bool { return strings.Contains(s, part) }
 func TestBacklogIsReadWithoutPause(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		history(s, 5000, time.Second, time.Hour, false)
 		began := time.Now()
 		disk, end := start(t, poll(t, s, "earliest"), "")
@@ -69,7 +69,7 @@ func TestPollsEachInterval(t *testing.T) {
 			t.Run(fmt.Sprint(name, " busy ", busy), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					s := &tenant{pace: tt.pace, skew: tt.skew}
+					s := &fakeAuth0{pace: tt.pace, skew: tt.skew}
 					history(s, 3, time.Second, time.Hour, false)
 					p := source.NewPoll(source.PollConfig{Interval: tt.interval}, s, source.Deps{})
 					_, end := start(t, p, event.Cursor(s.ids()[2]))
@@ -99,7 +99,7 @@ func TestPollsEachInterval(t *testing.T) {
 func TestServedFewer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &tenant{served: 50}
+		s := &fakeAuth0{served: 50}
 		history(s, 2000, time.Millisecond, time.Second, false)
 		disk, end := start(t, poll(t, s, "earliest"), "")
 		<-time.After(2 * time.Second)
@@ -126,7 +126,7 @@ func TestServedFewer(t *testing.T) {
 func TestReadsOnePageAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		history(s, 500, time.Second, time.Hour, false)
 		release := make(chan struct{})
 		disk := &pipelinetest.Pages{Fault: func(ctx context.Context, _ int, _ event.Page) error {
@@ -161,7 +161,7 @@ func TestReadsOnePageAhead(t *testing.T) {
 func TestEmitErrorIsReturned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		history(s, 300, time.Second, time.Hour, false)
 		full := fmt.Errorf("store page: %w", pipeline.ErrBufferFull)
 		refuse := true
@@ -199,7 +199,7 @@ func TestClasses(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				cause := &auth0.Error{Op: "fetch logs", Status: 499, Kind: kind, RetryAfter: 7 * time.Second, Hint: "Do this."}
-				s := &tenant{fault: func(int, call) (*auth0.Answer, error) { return nil, cause }}
+				s := &fakeAuth0{fault: func(int, call) (*auth0.Answer, error) { return nil, cause }}
 				disk := new(pipelinetest.Pages)
 				err := poll(t, s, "earliest").Run(t.Context(), "evt-1", disk.Emit)
 				got := pipeline.Classify(err)
@@ -221,7 +221,7 @@ func TestClasses(t *testing.T) {
 func TestErrorBehindAPage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		history(s, 300, time.Second, time.Hour, false)
 		s.fault = func(n int, _ call) (*auth0.Answer, error) {
 			if n == 1 {
@@ -242,7 +242,7 @@ func TestErrorBehindAPage(t *testing.T) {
 func TestTooLargePages(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		history(s, 120, time.Second, time.Hour, false)
 		s.fault = func(_ int, c call) (*auth0.Answer, error) {
 			if c.Take > 30 && time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) < time.Second {
@@ -270,7 +270,7 @@ func TestTooLargePages(t *testing.T) {
 func TestOnePageForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		history(s, 250, time.Second, time.Hour, false)
 		stuck := &auth0.Answer{Next: s.ids()[100], Page: event.Page{Events: append([]event.Event(nil), s.log[1:101]...), Unreadable: []event.Unreadable{{Raw: []byte("?"), Reason: "not valid JSON"}}}}
 		s.fault = func(int, call) (*auth0.Answer, error) { again := *stuck; return &again, nil }
@@ -308,7 +308,7 @@ func TestARepeatedPageIsNotTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, back := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
-			s := new(tenant)
+			s := new(fakeAuth0)
 			history(s, 450, time.Second, time.Hour, false)
 			s.fault = func(n int, _ call) (*auth0.Answer, error) {
 				if n == 3 {
@@ -341,7 +341,7 @@ func TestARepeatedPageIsNotTheEnd(t *testing.T) {
 func TestUnreadableRecordsComeAlong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &tenant{unreadable: []event.Unreadable{{Raw: []byte("7"), Reason: "not a JSON object"}}}
+		s := &fakeAuth0{unreadable: []event.Unreadable{{Raw: []byte("7"), Reason: "not a JSON object"}}}
 		history(s, 3, time.Second, time.Hour, false)
 		disk, end := start(t, poll(t, s, "earliest"), event.Cursor(s.ids()[0]))
 		<-time.After(time.Minute)
@@ -363,7 +363,7 @@ func TestEventsWithoutIDs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &tenant{fault: func(_ int, c call) (*auth0.Answer, error) {
+		s := &fakeAuth0{fault: func(_ int, c call) (*auth0.Answer, error) {
 			if c.From == "page-1" {
 				return &auth0.Answer{Next: "page-2", Page: event.Page{Events: []event.Event{e}}}, nil
 			}
@@ -383,7 +383,7 @@ func TestEventsWithoutIDs(t *testing.T) {
 func TestForeignCursor(t *testing.T) {
 	t.Parallel()
 	for _, cursor := range []event.Cursor{"@since 2026-11-01T00:00:00Z", "@since yesterday evt-1", "@start soon"} {
-		err := poll(t, new(tenant), "earliest").Run(t.Context(), cursor, new(pipelinetest.Pages).Emit)
+		err := poll(t, new(fakeAuth0), "earliest").Run(t.Context(), cursor, new(pipelinetest.Pages).Emit)
 		if pipeline.Classify(err).Class != pipeline.Misconfigured || !contains(err.Error(), "read cursor") {
 			t.Errorf("cursor %q: error %v", cursor, err)
 		}
@@ -391,7 +391,7 @@ func TestForeignCursor(t *testing.T) {
 }
 
 func ExampleNewPoll() {
-	s := new(tenant)
+	s := new(fakeAuth0)
 	s.add("evt-1", time.Now().Add(-2*time.Hour))
 	s.add("evt-2", time.Now().Add(-time.Hour))
 	poll := source.NewPoll(source.DefaultPollConfig(), s, source.Deps{})

@@ -27,7 +27,7 @@ func TestLateEvents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &tenant{knownOnly: tt.knownOnly}
+				s := &fakeAuth0{knownOnly: tt.knownOnly}
 				cfg := source.DefaultPollConfig()
 				cfg.Overlap = tt.overlap
 				add := func(i int) {
@@ -71,7 +71,7 @@ func TestOverlapIsPolite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := new(tenant)
+				s := new(fakeAuth0)
 				disk, end := start(t, source.NewPoll(source.DefaultPollConfig(), s, source.Deps{}), "")
 				for i := range 60 {
 					id := opaqueID(i)
@@ -106,7 +106,7 @@ func TestOverlapRespectsTheStart(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"latest", "5s"} {
 		synctest.Test(t, func(t *testing.T) {
-			s := new(tenant)
+			s := new(fakeAuth0)
 			history(s, 30, time.Second, time.Second, false)
 			cfg := source.DefaultPollConfig()
 			cfg.StartFrom = from(t, text)
@@ -127,7 +127,7 @@ func TestOverlapRespectsTheStart(t *testing.T) {
 func TestOverlapIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		history(s, 5000, 5*time.Millisecond, 0, false)
 		first := event.Cursor(s.ids()[0])
 		_, end := start(t, source.NewPoll(source.DefaultPollConfig(), s, source.Deps{}), first)
@@ -147,7 +147,7 @@ func TestOverlapIsBounded(t *testing.T) {
 func TestOverlapFault(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		history(s, 50, time.Second, time.Second, false)
 		last := s.ids()[49]
 		s.fault = func(_ int, c call) (*auth0.Answer, error) {

@@ -43,7 +43,7 @@ func TestNothingIsLost(t *testing.T) {
 
 // world is a tenant with the faults around it.
 type world struct {
-	tenant *tenant
+	tenant *fakeAuth0
 	disk   *pipelinetest.Pages
 	cfg    source.PollConfig
 	calm   time.Time // no faults from here on
@@ -63,7 +63,7 @@ func drawWorld(rt *rapid.T) *world {
 		faults: rapid.SampledFrom([]int{0, 5, 30, 60}).Draw(rt, "faults"),
 		calm:   time.Now().Add(2 * time.Minute),
 	}
-	s := &tenant{
+	s := &fakeAuth0{
 		served:    rapid.SampledFrom([]int{0, 1, 7, 50}).Draw(rt, "served"),
 		noLink:    rapid.Bool().Draw(rt, "no links"),
 		inclusive: rapid.Bool().Draw(rt, "inclusive"),

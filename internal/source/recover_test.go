@@ -34,7 +34,7 @@ func TestExpiredCursor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &tenant{knownOnly: true, retention: 24 * time.Hour}
+				s := &fakeAuth0{knownOnly: true, retention: 24 * time.Hour}
 				history(s, 350, 10*time.Minute, time.Minute, opaque) // 58 hours
 				all := s.ids()
 				wantFrom, _ := event.TimeInID(all[50])
@@ -66,7 +66,7 @@ func TestExpiredCursor(t *testing.T) {
 func TestExpiredCursorOfAnEmptyTenant(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		disk, end := start(t, poll(t, s, "latest"), "evt-1")
 		<-time.After(5 * time.Second)
 		s.add("evt-9", time.Now())
@@ -91,7 +91,7 @@ func TestQuietTenant(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &tenant{knownOnly: true, retention: 24 * time.Hour}
+				s := &fakeAuth0{knownOnly: true, retention: 24 * time.Hour}
 				history(s, 5, time.Second, time.Minute, opaque)
 				all := s.ids()
 				p := source.NewPoll(source.PollConfig{Interval: time.Minute}, s, source.Deps{})
@@ -118,7 +118,7 @@ func TestQuietTenant(t *testing.T) {
 func TestRefusedThoughKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		history(s, 600, time.Minute, time.Minute, false)
 		bad := s.ids()[300]
 		s.fault = func(_ int, c call) (*auth0.Answer, error) {
@@ -145,7 +145,7 @@ func TestRefusedThoughKept(t *testing.T) {
 func TestOneRefusalIsAFault(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		history(s, 10, time.Minute, time.Minute, false)
 		s.fault = func(n int, _ call) (*auth0.Answer, error) {
 			if n == 0 {
@@ -165,7 +165,7 @@ func TestOneRefusalIsAFault(t *testing.T) {
 func TestEveryCursorRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		history(s, 10, time.Minute, time.Minute, false)
 		s.fault = func(_ int, c call) (*auth0.Answer, error) {
 			if c.From != "" {

@@ -27,7 +27,7 @@ func from(t *testing.T, text string) source.StartFrom {
 }
 
 // poll makes a poll that starts somewhere, without overlap.
-func poll(t *testing.T, s *tenant, start string) *source.Poll {
+func poll(t *testing.T, s *fakeAuth0, start string) *source.Poll {
 	t.Helper()
 	return source.NewPoll(source.PollConfig{StartFrom: from(t, start)}, s, source.Deps{})
 }
@@ -59,14 +59,14 @@ func skipped(d *pipelinetest.Pages, reason string) int {
 // the start on arrive, once.
 func TestStarts(t *testing.T) {
 	t.Parallel()
-	kinds := map[string]func(*tenant){
-		"real ids":          func(*tenant) {},
-		"built id refused":  func(s *tenant) { s.knownOnly = true },
-		"built id is a 500": func(s *tenant) { s.fault = crashOnUnknown(s) },
-		"built id is empty": func(s *tenant) { s.fault = emptyOnUnknown(s) },
-		"built id is odd":   func(s *tenant) { s.fault = newestOnUnknown(s) },
-		"no search by date": func(s *tenant) { s.refusesQ = true },
-		"q is ignored":      func(s *tenant) { s.ignoresQ = true },
+	kinds := map[string]func(*fakeAuth0){
+		"real ids":          func(*fakeAuth0) {},
+		"built id refused":  func(s *fakeAuth0) { s.knownOnly = true },
+		"built id is a 500": func(s *fakeAuth0) { s.fault = crashOnUnknown(s) },
+		"built id is empty": func(s *fakeAuth0) { s.fault = emptyOnUnknown(s) },
+		"built id is odd":   func(s *fakeAuth0) { s.fault = newestOnUnknown(s) },
+		"no search by date": func(s *fakeAuth0) { s.refusesQ = true },
+		"q is ignored":      func(s *fakeAuth0) { s.ignoresQ = true },
 	}
 	// 250 events, one each minute, the last one an hour ago.
 	starts := map[string]int{ // how many events count
@@ -78,7 +78,7 @@ func TestStarts(t *testing.T) {
 				t.Run(fmt.Sprintf("%s from %s opaque %t", kind, text, opaque), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
-						s := new(tenant)
+						s := new(fakeAuth0)
 						history(s, 250, time.Minute, time.Hour, opaque)
 						shape(s)
 						ids := s.ids()
@@ -104,9 +104,9 @@ func TestStarts(t *testing.T) {
 }
 
 // has reports whether the tenant has an event.
-func (s *tenant) has(id string) bool { return slices.Contains(s.ids(), id) }
+func (s *fakeAuth0) has(id string) bool { return slices.Contains(s.ids(), id) }
 
-func crashOnUnknown(s *tenant) func(int, call) (*auth0.Answer, error) {
+func crashOnUnknown(s *fakeAuth0) func(int, call) (*auth0.Answer, error) {
 	return func(_ int, c call) (*auth0.Answer, error) {
 		if c.From != "" && !s.has(c.From) {
 			return nil, serverError(500)
@@ -115,7 +115,7 @@ func crashOnUnknown(s *tenant) func(int, call) (*auth0.Answer, error) {
 	}
 }
 
-func emptyOnUnknown(s *tenant) func(int, call) (*auth0.Answer, error) {
+func emptyOnUnknown(s *fakeAuth0) func(int, call) (*auth0.Answer, error) {
 	return func(_ int, c call) (*auth0.Answer, error) {
 		if c.From != "" && !s.has(c.From) {
 			return new(auth0.Answer), nil
@@ -124,7 +124,7 @@ func emptyOnUnknown(s *tenant) func(int, call) (*auth0.Answer, error) {
 	}
 }
 
-func newestOnUnknown(s *tenant) func(int, call) (*auth0.Answer, error) {
+func newestOnUnknown(s *fakeAuth0) func(int, call) (*auth0.Answer, error) {
 	return func(_ int, c call) (*auth0.Answer, error) {
 		if c.From != "" && !s.has(c.From) {
 			s.mu.Lock()
@@ -140,7 +140,7 @@ func newestOnUnknown(s *tenant) func(int, call) (*auth0.Answer, error) {
 func TestStartCounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := new(tenant)
+		s := new(fakeAuth0)
 		at := time.Now().Add(-time.Hour)
 		for i, seconds := range []int{-2, -1, 0, 1} { // all ids lie behind the start
 			s.add(realID(at.Add(5*time.Second), i), at.Add(time.Duration(seconds)*time.Second))
@@ -175,7 +175,7 @@ func TestStartIsFixed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := new(tenant)
+				s := new(fakeAuth0)
 				history(s, tt.before, time.Minute, time.Minute+time.Second, false)
 				disk, end := start(t, poll(t, s, tt.start), "")
 				<-time.After(2 * time.Second)
@@ -207,7 +207,7 @@ func TestDurationGoesByTheServersClock(t *testing.T) {
 	t.Parallel()
 	for _, skew := range []time.Duration{7 * time.Hour, -7 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &tenant{skew: skew}
+			s := &fakeAuth0{skew: skew}
 			for i := range 10 {
 				at := time.Now().Add(skew - time.Duration(10-i)*time.Minute)
 				s.add(realID(at, i), at)
@@ -229,7 +229,7 @@ func TestDurationGoesByTheServersClock(t *testing.T) {
 func TestJoinOfShuffledIDs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &tenant{knownOnly: true}
+		s := &fakeAuth0{knownOnly: true}
 		base := time.Now().Add(-time.Hour)
 		for i := range 700 { // dates run against the ids within each half minute
 			date := base.Add(time.Duration(i/300*300+299-i%300) * 100 * time.Millisecond)

@@ -22,9 +22,9 @@ type call struct {
 	auth0.SearchQuery
 }
 
-// tenant is Auth0 as the poll sees it: a log in the order of log_id, which can
+// fakeAuth0 is Auth0 as the poll sees it: a log in the order of log_id, which can
 // be told to misbehave.
-type tenant struct {
+type fakeAuth0 struct {
 	mu    sync.Mutex
 	log   []event.Event // ascending by place, not by id: ids may be opaque
 	calls []call
@@ -44,17 +44,17 @@ type tenant struct {
 	fault func(n int, c call) (*auth0.Answer, error)
 }
 
-var _ source.LogsAPI = (*tenant)(nil)
+var _ source.LogsAPI = (*fakeAuth0)(nil)
 
 // add appends an event that happened at a time.
-func (s *tenant) add(id string, at time.Time) {
+func (s *fakeAuth0) add(id string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log = append(s.log, makeEvent(id, at))
 }
 
 // insert puts an event to a place of the log, as Auth0 does with a late one.
-func (s *tenant) insert(i int, id string, at time.Time) {
+func (s *fakeAuth0) insert(i int, id string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log = slices.Insert(s.log, i, makeEvent(id, at))
@@ -70,7 +70,7 @@ func makeEvent(id string, at time.Time) event.Event {
 }
 
 // asked returns the calls so far and forgets them.
-func (s *tenant) asked() []call {
+func (s *fakeAuth0) asked() []call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	calls := s.calls
@@ -79,7 +79,7 @@ func (s *tenant) asked() []call {
 }
 
 // ids returns the log_ids in the order of the log.
-func (s *tenant) ids() []string {
+func (s *fakeAuth0) ids() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ids []string
@@ -90,7 +90,7 @@ func (s *tenant) ids() []string {
 }
 
 // begin notes a call and applies the fault and the retention.
-func (s *tenant) begin(ctx context.Context, c call) (*auth0.Answer, error) {
+func (s *fakeAuth0) begin(ctx context.Context, c call) (*auth0.Answer, error) {
 	s.mu.Lock()
 	n := len(s.calls)
 	s.calls = append(s.calls, c)
@@ -109,7 +109,7 @@ func (s *tenant) begin(ctx context.Context, c call) (*auth0.Answer, error) {
 }
 
 // Logs implements source.LogsAPI.
-func (s *tenant) Logs(ctx context.Context, from string, take int) (auth0.Answer, error) {
+func (s *fakeAuth0) Logs(ctx context.Context, from string, take int) (auth0.Answer, error) {
 	if ans, err := s.begin(ctx, call{From: from, Take: take}); ans != nil || err != nil {
 		return s.orAnswer(ans), err
 	}
@@ -146,7 +146,7 @@ func (s *tenant) Logs(ctx context.Context, from string, take int) (auth0.Answer,
 }
 
 // Search implements source.LogsAPI.
-func (s *tenant) Search(ctx context.Context, q auth0.SearchQuery) (auth0.Answer, error) {
+func (s *fakeAuth0) Search(ctx context.Context, q auth0.SearchQuery) (auth0.Answer, error) {
 	if ans, err := s.begin(ctx, call{SearchQuery: q}); ans != nil || err != nil {
 		return s.orAnswer(ans), err
 	}
@@ -173,18 +173,18 @@ func (s *tenant) Search(ctx context.Context, q auth0.SearchQuery) (auth0.Answer,
 }
 
 // answer makes an answer of events.
-func (s *tenant) answer(events []event.Event) auth0.Answer {
+func (s *fakeAuth0) answer(events []event.Event) auth0.Answer {
 	return *s.orPointer(&auth0.Answer{Page: event.Page{Events: slices.Clone(events)}})
 }
 
-func (s *tenant) orPointer(ans *auth0.Answer) *auth0.Answer {
+func (s *fakeAuth0) orPointer(ans *auth0.Answer) *auth0.Answer {
 	ans.Received = time.Now()
 	ans.ServerTime = time.Now().Add(s.skew).Truncate(time.Second)
 	ans.Pace = s.pace
 	return ans
 }
 
-func (s *tenant) orAnswer(ans *auth0.Answer) auth0.Answer {
+func (s *fakeAuth0) orAnswer(ans *auth0.Answer) auth0.Answer {
 	if ans == nil {
 		return auth0.Answer{}
 	}
@@ -210,7 +210,7 @@ func realID(at time.Time, n int) string {
 func opaqueID(n int) string { return fmt.Sprintf("evt-%06d", n) }
 
 // history fills a tenant with n events that end a while before now.
-func history(s *tenant, n int, step, ago time.Duration, opaque bool) {
+func history(s *fakeAuth0, n int, step, ago time.Duration, opaque bool) {
 	for i := range n {
 		at := time.Now().Add(-ago - time.Duration(n-1-i)*step)
 		id := realID(at, i)
