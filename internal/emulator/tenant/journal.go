@@ -1,0 +1,137 @@
+package tenant
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// journal keeps events and users on disk, one JSON object a line, in the order
+// in which they came. A line that a crash cut short is dropped at the next
+// start.
+type journal struct {
+	file *os.File
+	buf  []byte
+}
+
+// journalName is the name of the file in DataDir.
+const journalName = "tenant.jsonl"
+
+// journalLine is one line: a user, or an event and when it was stored. An event
+// that spans lines is kept as text instead.
+type journalLine struct {
+	At    int64           `json:"at,omitempty"`
+	Event json.RawMessage `json:"event,omitempty"`
+	Text  string          `json:"text,omitempty"`
+	User  json.RawMessage `json:"user,omitempty"`
+}
+
+// openJournal opens the journal in dir and hands every line to load.
+func openJournal(dir string, load func(journalLine) error) (_ *journal, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, journalName), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the directory
+	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.Close())
+		}
+	}()
+	end, err := readJournal(file, load)
+	if err != nil {
+		return nil, fmt.Errorf("read journal %s: %w", file.Name(), err)
+	}
+	if err := file.Truncate(end); err != nil {
+		return nil, fmt.Errorf("cut unfinished line of journal: %w", err)
+	}
+	if _, err := file.Seek(end, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("go to end of journal: %w", err)
+	}
+	return &journal{file: file}, nil
+}
+
+// readJournal hands every whole line to load and returns where they end.
+func readJournal(r io.Reader, load func(journalLine) error) (end int64, err error) {
+	in := bufio.NewReaderSize(r, 1<<20)
+	for n := 1; ; n++ {
+		data, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return end, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		var line journalLine
+		if err := json.Unmarshal(data, &line); err != nil {
+			return 0, fmt.Errorf("line %d: %w", n, err)
+		}
+		if err := load(line); err != nil {
+			return 0, fmt.Errorf("line %d: %w", n, err)
+		}
+		end += int64(len(data))
+	}
+}
+
+// events writes entries. A nil journal keeps nothing.
+func (j *journal) events(entries []entry) error {
+	if j == nil {
+		return nil
+	}
+	j.buf = j.buf[:0]
+	for _, e := range entries {
+		j.buf = fmt.Appendf(j.buf, `{"at":%d,`, e.at)
+		if bytes.IndexByte(e.raw, '\n') < 0 {
+			j.buf = append(append(j.buf, `"event":`...), e.raw...)
+		} else {
+			j.buf = appendString(append(j.buf, `"text":`...), string(e.raw))
+		}
+		j.buf = append(j.buf, '}', '\n')
+	}
+	return j.flush()
+}
+
+// user writes a user.
+func (j *journal) user(u []byte) error {
+	if j == nil {
+		return nil
+	}
+	j.buf = append(append(append(j.buf[:0], `{"user":`...), u...), '}', '\n')
+	return j.flush()
+}
+
+func (j *journal) flush() error {
+	if _, err := j.file.Write(j.buf); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
+// Close closes the file.
+func (j *journal) Close() error {
+	if j == nil {
+		return nil
+	}
+	return j.file.Close()
+}
+
+// entry returns the event of the line; ok is false for a line without one.
+func (l journalLine) entry() (e entry, ok bool, err error) {
+	raw := []byte(l.Event)
+	if l.Text != "" {
+		raw = []byte(l.Text)
+	}
+	if raw == nil {
+		return entry{}, false, nil
+	}
+	e, err = parseEntry(raw, time.UnixMilli(l.At))
+	return e, err == nil, err
+}

@@ -1,0 +1,78 @@
+package tenant
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gaplesslogs/gapless/internal/emulator"
+)
+
+// The operations, as faults, log lines and Stats name them.
+const (
+	opToken      = "POST /oauth/token" //nolint:gosec // a path, no credential
+	opLogs       = "GET /api/v2/logs"
+	opLog        = "GET /api/v2/logs/{id}"
+	opLogStreams = "GET /api/v2/log-streams"
+	opCreateUser = "POST /api/v2/users"
+	opUser       = "GET /api/v2/users/{id}"
+)
+
+// operation names the operation of a request: an entry of the list above, or
+// method and path.
+func operation(r *http.Request) string {
+	path := r.URL.Path
+	for _, prefix := range [...]string{"/api/v2/logs/", "/api/v2/users/"} {
+		if rest, ok := strings.CutPrefix(path, prefix); ok && rest != "" && !strings.Contains(rest, "/") {
+			path = prefix + "{id}"
+		}
+	}
+	return r.Method + " " + path
+}
+
+// routes assembles the handler.
+//
+//	request ─► log line ─► count ─► faults ─► rate limit ─► token ─► operation
+func (s *Server) routes() http.Handler {
+	api := http.NewServeMux()
+	api.Handle(opLogs, s.authorized(s.getLogs, "read:logs", "read:logs_users"))
+	api.Handle(opLog, s.authorized(s.getLog, "read:logs", "read:logs_users"))
+	api.Handle(opLogStreams, s.authorized(s.getLogStreams, "read:log_streams"))
+	api.Handle(opCreateUser, s.authorized(s.createUser, "create:users"))
+	api.Handle(opUser, s.authorized(s.getUser, "read:users"))
+	api.HandleFunc("/api/v2/", notFound)
+
+	public := http.NewServeMux()
+	public.Handle("/api/v2/", newLimiter(s.opts.Plan).wrap(api))
+	public.HandleFunc(opToken, s.token)
+	public.HandleFunc("/", notFound)
+
+	struck := s.count(s.opts.Faults.Wrap(operation, public))
+	root := http.NewServeMux()
+	root.Handle("/", emulator.Log(s.opts.Logger, operation, struck))
+	root.Handle(emulator.FaultsPath, s.opts.Faults)
+	root.HandleFunc("POST /_emulator/events", s.adminEvents)
+	root.HandleFunc("GET /_emulator/stats", s.adminStats)
+	return root
+}
+
+// count counts a request.
+func (s *Server) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.statsMu.Lock()
+		s.stats.Requests[operation(r)]++
+		s.statsMu.Unlock()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) {
+	problem{http.StatusNotFound, "Not Found", ""}.write(w)
+}
+
+// baseURL is the address under which the request reached the tenant.
+func baseURL(r *http.Request) string {
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}

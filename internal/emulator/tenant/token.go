@@ -1,0 +1,233 @@
+package tenant
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/gaplesslogs/gapless/internal/emulator"
+)
+
+// tokenRequest is the body of POST /oauth/token; forms have the same names.
+type tokenRequest struct {
+	GrantType     string `json:"grant_type"`
+	ClientID      string `json:"client_id"`
+	ClientSecret  string `json:"client_secret"`
+	Audience      string `json:"audience"`
+	Scope         string `json:"scope"`
+	AssertionType string `json:"client_assertion_type"`
+	Assertion     string `json:"client_assertion"`
+}
+
+// tokenProblem is an error answer of the OAuth endpoint.
+type tokenProblem struct {
+	status      int
+	code        string
+	description string
+}
+
+// Answers to a client that is not who it says.
+var (
+	unauthorized = &tokenProblem{http.StatusUnauthorized, "access_denied", "Unauthorized"}
+	badAssertion = &tokenProblem{http.StatusUnauthorized, "invalid_client", "Failed to verify JWT"}
+)
+
+func (p *tokenProblem) write(w http.ResponseWriter) {
+	writeJSON(w, p.status, map[string]string{"error": p.code, "error_description": p.description})
+}
+
+// maxBody bounds the body of a request, in bytes.
+const maxBody = 1 << 20
+
+// token serves POST /oauth/token. Each exchange leaves an event in the log.
+func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+	req, failed := readTokenRequest(http.MaxBytesReader(w, r.Body, maxBody), r)
+	if failed == nil {
+		emulator.Note(r.Context(), slog.String("grant_type", req.GrantType), slog.String("audience", req.Audience))
+		failed = s.check(req, baseURL(r))
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
+	if failed != nil {
+		if failed.status == http.StatusUnauthorized || failed.status == http.StatusForbidden {
+			s.recordExchange(r, req, failed)
+		}
+		failed.write(w)
+		return
+	}
+	scope := s.granted(req.Scope)
+	text, err := s.issue(req.Audience, scope)
+	if err != nil {
+		http.Error(w, "sign token", http.StatusInternalServerError)
+		return
+	}
+	s.statsMu.Lock()
+	s.stats.Tokens++
+	s.statsMu.Unlock()
+	req.Scope = scope
+	s.recordExchange(r, req, nil)
+	writeJSON(w, http.StatusOK, struct {
+		AccessToken string `json:"access_token"`
+		Scope       string `json:"scope"`
+		ExpiresIn   int64  `json:"expires_in"`
+		TokenType   string `json:"token_type"`
+	}{text, scope, int64(s.opts.TokenLifetime / time.Second), "Bearer"})
+}
+
+// readTokenRequest reads a form or a JSON object, and HTTP Basic credentials.
+func readTokenRequest(body io.Reader, r *http.Request) (tokenRequest, *tokenProblem) {
+	var req tokenRequest
+	data, err := io.ReadAll(body)
+	if err != nil {
+		return req, &tokenProblem{http.StatusBadRequest, "invalid_request", "The body cannot be read"}
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+		if err := json.Unmarshal(data, &req); err != nil {
+			return req, &tokenProblem{http.StatusBadRequest, "invalid_request", "Invalid JSON"}
+		}
+	} else {
+		form, err := url.ParseQuery(string(data))
+		if err != nil {
+			return req, &tokenProblem{http.StatusBadRequest, "invalid_request", "Invalid form"}
+		}
+		req = tokenRequest{
+			GrantType: form.Get("grant_type"), ClientID: form.Get("client_id"), ClientSecret: form.Get("client_secret"),
+			Audience: form.Get("audience"), Scope: form.Get("scope"),
+			AssertionType: form.Get("client_assertion_type"), Assertion: form.Get("client_assertion"),
+		}
+	}
+	if id, secret, ok := r.BasicAuth(); ok {
+		req.ClientID, req.ClientSecret = basicPart(id), basicPart(secret)
+	}
+	return req, nil
+}
+
+// basicPart undoes the form encoding of Basic credentials (RFC 6749, section
+// 2.3.1), which not every client applies.
+func basicPart(s string) string {
+	if plain, err := url.QueryUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+// check reports why the request gets no token. base is the address that the
+// client used.
+func (s *Server) check(req tokenRequest, base string) *tokenProblem {
+	switch req.GrantType {
+	case "client_credentials":
+	case "":
+		return &tokenProblem{http.StatusBadRequest, "invalid_request", "Missing required parameter: grant_type"}
+	default:
+		return &tokenProblem{http.StatusForbidden, "unsupported_grant_type", "Unsupported grant type: " + req.GrantType}
+	}
+	if failed := s.checkClient(req, base); failed != nil {
+		return failed
+	}
+	if req.Audience == "" {
+		return &tokenProblem{
+			http.StatusForbidden, "access_denied",
+			"No audience parameter was provided, and no default audience has been configured",
+		}
+	}
+	accepted := append([]string{"https://" + s.opts.Domain + apiPath, base + apiPath}, s.opts.Audiences...)
+	if !slices.Contains(accepted, req.Audience) {
+		return &tokenProblem{http.StatusForbidden, "access_denied", "Service not enabled within domain: " + req.Audience}
+	}
+	return nil
+}
+
+// apiPath ends the audience of the Management API.
+const apiPath = "/api/v2/"
+
+// checkClient authenticates the application.
+func (s *Server) checkClient(req tokenRequest, base string) *tokenProblem {
+	if req.Assertion != "" || req.AssertionType != "" {
+		return s.checkAssertion(req, base)
+	}
+	id := subtle.ConstantTimeCompare([]byte(req.ClientID), []byte(s.opts.ClientID))
+	secret := subtle.ConstantTimeCompare([]byte(req.ClientSecret), []byte(s.opts.ClientSecret))
+	if id&secret != 1 {
+		return unauthorized
+	}
+	return nil
+}
+
+// granted is what of the requested scopes the application has; all of them when
+// it asks for none in particular.
+func (s *Server) granted(requested string) string {
+	if requested == "" {
+		return strings.Join(s.opts.Scopes, " ")
+	}
+	wanted := strings.Fields(requested)
+	return strings.Join(slices.DeleteFunc(slices.Clone(s.opts.Scopes), func(scope string) bool {
+		return !slices.Contains(wanted, scope)
+	}), " ")
+}
+
+// accessClaims are the claims of an access token of the Management API.
+type accessClaims struct {
+	jwt.RegisteredClaims
+	Azp   string `json:"azp"`
+	Scope string `json:"scope"`
+	Gty   string `json:"gty"`
+}
+
+// issue signs an access token.
+func (s *Server) issue(audience, scope string) (string, error) {
+	now := time.Now()
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, accessClaims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: "https://" + s.opts.Domain + "/", Subject: s.opts.ClientID + "@clients",
+			Audience: jwt.ClaimStrings{audience},
+			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(s.opts.TokenLifetime)),
+		},
+		Azp: s.opts.ClientID, Scope: scope, Gty: "client-credentials",
+	}).SignedString(s.tokenKey)
+}
+
+// authorized lets requests with a valid token that has one of the scopes pass.
+func (s *Server) authorized(next http.HandlerFunc, scopes ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, failed := s.claims(r)
+		if failed == nil && !hasAny(claims.Scope, scopes) {
+			failed = &problem{
+				http.StatusForbidden, "Insufficient scope; expected any of: " + strings.Join(scopes, ", ") + ".",
+				"insufficient_scope",
+			}
+		}
+		if failed != nil {
+			failed.write(w)
+			return
+		}
+		next(w, r)
+	})
+}
+
+// claims verifies the bearer token of a request.
+func (s *Server) claims(r *http.Request) (accessClaims, *problem) {
+	var claims accessClaims
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if text == "" || !strings.EqualFold(scheme, "Bearer") {
+		return claims, &problem{http.StatusUnauthorized, "Missing authentication", ""}
+	}
+	_, err := jwt.ParseWithClaims(text, &claims, func(*jwt.Token) (any, error) { return s.tokenKey, nil },
+		jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired(), jwt.WithIssuer("https://"+s.opts.Domain+"/"))
+	if err != nil {
+		return claims, &problem{http.StatusUnauthorized, "Invalid token.", "invalid_token"}
+	}
+	return claims, nil
+}
+
+// hasAny reports whether the scope holds one of the wanted ones.
+func hasAny(scope string, wanted []string) bool {
+	return slices.ContainsFunc(strings.Fields(scope), func(s string) bool { return slices.Contains(wanted, s) })
+}
