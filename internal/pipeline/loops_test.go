@@ -121,13 +121,27 @@ func (s *answers) Deliver(ctx context.Context, b pipeline.Batch) (pipeline.Recei
 	return r, nil
 }
 
+// delivered returns the ids that the sink took, sorted.
+func (s *answers) delivered() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string{}, slices.Sorted(slices.Values(s.got))...)
+}
+
+// counts returns how often Deliver was called, and how often at once.
+func (s *answers) counts() (calls, most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls, s.most
+}
+
 // rig is both loops around a buffer in memory, under way.
 type rig struct {
 	buffer  *pipelinetest.Memory
 	ingest  *pipeline.Ingest
 	deliver *pipeline.Deliver
 	reg     *prometheus.Registry
-	log     *strings.Builder
+	log     *lockedBuilder
 	told    []string
 	stop    func()
 }
@@ -135,8 +149,8 @@ type rig struct {
 // start runs the loops in the bubble of the test; stop ends them and waits.
 func start(t *testing.T, src pipeline.Source, sink pipeline.Sink) *rig {
 	t.Helper()
-	r := &rig{buffer: pipelinetest.NewMemory(1<<30, 72*time.Hour), reg: prometheus.NewRegistry(), log: &strings.Builder{}}
-	logger := slog.New(slog.NewTextHandler(&lockedWriter{w: r.log}, nil))
+	r := &rig{buffer: pipelinetest.NewMemory(1<<30, 72*time.Hour), reg: prometheus.NewRegistry(), log: &lockedBuilder{}}
+	logger := slog.New(slog.NewTextHandler(r.log, nil))
 	metrics := pipeline.NewMetrics(r.reg, "dev")
 	var mu sync.Mutex
 	report := func(_ context.Context, part string, c *pipeline.Condition) {
@@ -167,16 +181,22 @@ func checkStopped(t *testing.T, err error) {
 	}
 }
 
-// lockedWriter lets both loops write to one builder.
-type lockedWriter struct {
+// lockedBuilder lets both loops write to one text and the test read it.
+type lockedBuilder struct {
 	mu sync.Mutex
-	w  *strings.Builder
+	b  strings.Builder
 }
 
-func (l *lockedWriter) Write(p []byte) (int, error) {
+func (l *lockedBuilder) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return l.b.Write(p)
+}
+
+func (l *lockedBuilder) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // after lets fake time pass.
@@ -199,8 +219,7 @@ func TestEverythingArrivesOnce(t *testing.T) {
 		src, sink := &tape{ids: ids(95), size: 7}, &answers{}
 		r := start(t, src, sink)
 		after(time.Minute)
-		slices.Sort(sink.got)
-		if diff := cmp.Diff(src.ids, sink.got); diff != "" {
+		if diff := cmp.Diff(src.ids, sink.delivered()); diff != "" {
 			t.Errorf("delivered (-want +got):\n%s", diff)
 		}
 		if n := r.buffer.Len(); n != 0 {
@@ -216,12 +235,12 @@ func TestSourceIsTriedAgainFromTheStoredCursor(t *testing.T) {
 		src, sink := &tape{ids: ids(30), size: 10, fails: []error{nil, errRefused, nil, throttled}}, &answers{}
 		r := start(t, src, sink)
 		after(30 * time.Second)
-		if len(sink.got) != 20 {
-			t.Errorf("got %d events before the server's wait was over, want 20", len(sink.got))
+		if len(sink.delivered()) != 20 {
+			t.Errorf("got %d events before the server's wait was over, want 20", len(sink.delivered()))
 		}
 		after(30 * time.Second)
-		if len(sink.got) != 30 {
-			t.Errorf("got %d events, want 30", len(sink.got))
+		if len(sink.delivered()) != 30 {
+			t.Errorf("got %d events, want 30", len(sink.delivered()))
 		}
 		want := []string{"tape transient", "tape fine", "tape throttled", "tape fine"}
 		if diff := cmp.Diff(want, r.told); diff != "" {
@@ -239,15 +258,15 @@ func TestDeliveryNeverGivesUp(t *testing.T) {
 		}
 		r := start(t, &tape{ids: ids(5), size: 5}, sink)
 		after(time.Hour)
-		if len(sink.got) != 0 || r.deliver.Trouble() == nil {
-			t.Fatalf("got %d events and trouble %v after an hour of refusals", len(sink.got), r.deliver.Trouble())
+		if len(sink.delivered()) != 0 || r.deliver.Trouble() == nil {
+			t.Fatalf("got %d events and trouble %v after an hour of refusals", len(sink.delivered()), r.deliver.Trouble())
 		}
 		if n := strings.Count(r.log.String(), "trouble, trying again"); n != 1 {
 			t.Errorf("an unchanged error was logged %d times, want once", n)
 		}
 		after(24 * time.Hour)
-		if len(sink.got) != 5 || r.deliver.Trouble() != nil {
-			t.Errorf("got %d events and trouble %v after the end of it, want 5 and none", len(sink.got), r.deliver.Trouble())
+		if len(sink.delivered()) != 5 || r.deliver.Trouble() != nil {
+			t.Errorf("got %d events and trouble %v after the end of it, want 5 and none", len(sink.delivered()), r.deliver.Trouble())
 		}
 		if !strings.Contains(r.log.String(), "recovered") {
 			t.Error("the recovery was not logged")
@@ -264,15 +283,15 @@ func TestUnauthorizedIsToldLoudlyAndRecovers(t *testing.T) {
 		}
 		r := start(t, &tape{ids: ids(5), size: 5}, sink)
 		after(10 * time.Minute)
-		if sink.calls > 20 {
-			t.Errorf("%d calls in 10 minutes of refusals: that hammers", sink.calls)
+		if calls, _ := sink.counts(); calls > 20 {
+			t.Errorf("%d calls in 10 minutes of refusals: that hammers", calls)
 		}
 		if log := r.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "allow logs:PutLogEvents") {
 			t.Errorf("log lacks an error with the hint:\n%s", log)
 		}
 		after(time.Hour)
-		if len(sink.got) != 5 {
-			t.Errorf("got %d events after the permission was back, want 5", len(sink.got))
+		if len(sink.delivered()) != 5 {
+			t.Errorf("got %d events after the permission was back, want 5", len(sink.delivered()))
 		}
 	})
 }
@@ -285,8 +304,7 @@ func TestRejectedAndReturnedEvents(t *testing.T) {
 		}}}}
 		r := start(t, &tape{ids: ids(5), size: 5}, sink)
 		after(time.Minute)
-		slices.Sort(sink.got)
-		if diff := cmp.Diff(ids(5)[1:], sink.got); diff != "" {
+		if diff := cmp.Diff(ids(5)[1:], sink.delivered()); diff != "" {
 			t.Errorf("delivered (-want +got):\n%s", diff)
 		}
 		if dead := r.buffer.DeadLetters(); len(dead) != 1 {
@@ -307,8 +325,8 @@ func TestStopWaitsForTheCallUnderWay(t *testing.T) {
 		if took := time.Since(began); took != 3*time.Second {
 			t.Errorf("stop took %v, want the 3s that the call took", took)
 		}
-		if r.buffer.Len() != 0 || len(sink.got) != 3 {
-			t.Errorf("buffer holds %d, %d delivered: the call that ended within its grace was not settled", r.buffer.Len(), len(sink.got))
+		if r.buffer.Len() != 0 || len(sink.delivered()) != 3 {
+			t.Errorf("buffer holds %d, %d delivered: the call that ended within its grace was not settled", r.buffer.Len(), len(sink.delivered()))
 		}
 	})
 }
@@ -336,8 +354,8 @@ func TestBatchesAreInFlightTogether(t *testing.T) {
 		sink := &answers{hold: make(chan struct{})}
 		start(t, &tape{ids: ids(40), size: 40}, sink)
 		after(time.Second)
-		if sink.most != 2 {
-			t.Errorf("%d calls at once, want in_flight = 2", sink.most)
+		if _, most := sink.counts(); most != 2 {
+			t.Errorf("%d calls at once, want in_flight = 2", most)
 		}
 		close(sink.hold)
 		after(time.Second)
@@ -386,7 +404,7 @@ func TestConservation(t *testing.T) {
 			r := start(t, src, sink)
 			after(2 * time.Hour)
 			r.stop()
-			got := slices.Clone(sink.got)
+			got := sink.delivered()
 			for _, d := range r.buffer.DeadLetters() {
 				got = append(got, d.LogID)
 			}

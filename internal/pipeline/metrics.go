@@ -55,6 +55,12 @@ func NewMetrics(reg prometheus.Registerer, tenant string) *Metrics {
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "gapless", Name: "batches_in_flight", Help: "Batches under way to the destination."}),
 		fetches:  make(map[string]time.Time),
 	}
+	for _, reason := range []string{"too_old", "too_new", "too_large", "invalid"} {
+		m.rejected.WithLabelValues(reason) // there from the start, so that an alert can be written before the first
+	}
+	for _, c := range []Class{Transient, Throttled, Unauthorized, Misconfigured} {
+		m.retries.WithLabelValues(DeliveryPart, c.String())
+	}
 	reg.MustRegister(m.latency, m.inFlight, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "gapless", Name: "ingest_lag_seconds", Help: "Now minus the date of the newest event fetched; -1 before the first.",
 	}, m.ingestLag))

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,13 +37,13 @@ func (h holder) String() string {
 
 // lockDir takes the lock of a data directory. The system frees it when the
 // process ends, however it ends, so a file left behind means nothing.
-func lockDir(dir string) (*flock.Flock, error) {
+func lockDir(ctx context.Context, dir string) (*flock.Flock, error) {
 	path := filepath.Join(dir, lockName)
 	l := flock.New(path, flock.SetPermissions(0o600))
 	err := makeLockFile(path)
 	ok := false
 	if err == nil {
-		ok, err = l.TryLock()
+		ok, err = tryLock(ctx, l)
 	}
 	if err != nil {
 		return nil, &pipeline.Error{
@@ -62,6 +63,21 @@ func lockDir(dir string) (*flock.Flock, error) {
 		return nil, fmt.Errorf("write lock file: %w", joinUnlock(err, l))
 	}
 	return l, nil
+}
+
+// lookTime is how long a lock may be held by somebody who only looks whether the
+// directory is in use, see InUse.
+const lookTime = 300 * time.Millisecond
+
+// tryLock takes the lock, again and again for lookTime.
+func tryLock(ctx context.Context, l *flock.Flock) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	ok, err := l.TryLockContext(ctx, lookTime/10)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return false, nil
+	}
+	return ok, err
 }
 
 // joinUnlock frees a lock that is of no use.
