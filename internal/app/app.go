@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
 	"github.com/gaplesslogs/gapless/internal/store"
 	"github.com/gaplesslogs/gapless/internal/web"
 )
@@ -31,6 +32,9 @@ type Options struct {
 	// Once makes the App end by itself when every tenant is caught up and
 	// delivered, or when one needs a person.
 	Once bool
+	// Listener is used in place of Config.Listen; nil opens one. Start takes it
+	// over.
+	Listener net.Listener
 	// Auth0HTTP replaces the transport to Auth0; nil is the ordinary one.
 	Auth0HTTP http.RoundTripper
 	// AWSHTTP replaces the HTTP client to AWS; nil is the SDK's own.
@@ -80,6 +84,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	a.onStop("store", func(context.Context) error { return a.store.Close() })
+	a.registry.MustRegister(newLags(a))
 	for _, t := range cfg.Tenants {
 		built, err := a.build(ctx, t)
 		if err != nil {
@@ -111,16 +116,18 @@ func (a *App) Start(ctx context.Context) error {
 
 // listen serves the page and the endpoints, if configured.
 func (a *App) listen(ctx context.Context) error {
-	if a.opts.Config.Listen == "" {
+	if a.opts.Config.Listen == "" && a.opts.Listener == nil {
 		return nil
 	}
 	handler, err := web.NewHandler(a.Overview, a.registry, a.opts.Logger)
 	if err != nil {
 		return err
 	}
-	a.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", a.opts.Config.Listen)
+	if a.listener = a.opts.Listener; a.listener == nil {
+		a.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", a.opts.Config.Listen)
+	}
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w; choose another address with --listen, or end the process that holds it", a.opts.Config.Listen, err)
+		return &pipeline.Error{Op: "listen on " + a.opts.Config.Listen, Class: pipeline.Misconfigured, Err: err, Hint: "Choose another address with --listen, or end the process that holds this one."}
 	}
 	srv := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,

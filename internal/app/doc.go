@@ -1,12 +1,12 @@
 // Package app puts the parts together and runs them: the composition root.
 //
-//	            ┌───────────────────────── one per tenant ─────────────────────────┐
-//	 Auth0 API ─┤ source.Poll ─► pipeline.Ingest ─► store.Buffer ─► pipeline.Deliver ├─► CloudWatch Logs
-//	            │  (auth0.Client)   transform.Route      │         (cloudwatch.Sink) │
-//	            └────────────────────────────────────────┼──────────────────────────┘
-//	                                              store.Store (one SQLite file)
-//	                                                     │ figures
-//	                                                 web.Handler ─► listen
+//	           ┌───────────────────────── one per tenant ─────────────────────────┐
+//	Auth0 API ─┤ source.Poll ─► pipeline.Ingest ─► store.Buffer ─► pipeline.Deliver ├─► CloudWatch Logs
+//	           │  (auth0.Client)   transform.Route      │         (cloudwatch.Sink) │
+//	           └────────────────────────────────────────┼──────────────────────────┘
+//	                                             store.Store (one SQLite file)
+//	                                                    │ figures
+//	                                                web.Handler ─► listen
 //
 // The parts know only the contracts of package pipeline; here alone do the
 // concrete ones meet. An App is made with New, started once with Start, asked

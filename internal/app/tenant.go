@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/auth0"
 	"github.com/gaplesslogs/gapless/internal/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/event"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
@@ -27,8 +29,8 @@ type tenant struct {
 	sink    *cloudwatch.Sink
 	ingest  *pipeline.Ingest
 	deliver *pipeline.Deliver
-	// first is where the events of this moment go, for a check at the start.
-	first pipeline.Destination
+	// fixed is the destination when it is the same for every event.
+	fixed *pipeline.Destination
 
 	caughtUp  chan struct{} // closed when the source had nothing more
 	catchOnce sync.Once
@@ -62,6 +64,10 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	route, err := transform.NewRoute(t.Name, t.CloudWatch.LogGroup, t.CloudWatch.LogStream)
 	if err != nil {
 		return nil, misconfigured("read the destination", err)
+	}
+	if destination := t.CloudWatch.LogGroup + t.CloudWatch.LogStream; !strings.Contains(strings.ReplaceAll(destination, "{tenant}", ""), "{") {
+		fixed := route(event.Event{})
+		built.fixed = &fixed
 	}
 	if a.opts.Once {
 		built.finish = a.once.tenantDone
@@ -98,7 +104,7 @@ func (a *App) auth0Client(ctx context.Context, t config.Tenant, cache auth0.Toke
 	if a.opts.Auth0HTTP != nil {
 		client = &http.Client{Transport: a.opts.Auth0HTTP}
 	}
-	c, err := auth0.New(auth0.Config{
+	c, err := auth0.New(auth0.Config{ //nolint:contextcheck // it opens no connection; each request brings its own
 		Domain: t.Domain, Audience: t.Audience, ClientID: t.ClientID, ClientSecret: secret,
 		PrivateKey: key, KeyID: t.PrivateKeyID, SigningAlg: t.PrivateKeyAlg,
 		RequestTimeout: t.RequestTimeout, RateShare: t.RateShare, UserAgent: "gapless/" + a.opts.Version,
@@ -198,7 +204,10 @@ func (t *tenant) startIngest(ctx context.Context) func(context.Context) error {
 // startDelivery starts the delivery and returns what ends it: once the buffer is
 // empty, or delivery is in trouble, or the time is over.
 func (t *tenant) startDelivery(ctx context.Context) func(context.Context) error {
-	end := loop(ctx, t.deliver.Run)
+	end := loop(ctx, func(ctx context.Context) error {
+		t.look(ctx)
+		return t.deliver.Run(ctx)
+	})
 	watched, unwatch := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() { t.watch(watched) })
@@ -207,6 +216,23 @@ func (t *tenant) startDelivery(ctx context.Context) func(context.Context) error 
 		watch.Wait()
 		t.drain(ctx)
 		return end(ctx)
+	}
+}
+
+// lookTimeout bounds the look at the destination before the first delivery.
+const lookTimeout = 10 * time.Second
+
+// look sees to it, before the first event, that the destination is there. What
+// it finds wrong is told now instead of with the first event; delivery then goes
+// by its own rules.
+func (t *tenant) look(ctx context.Context) {
+	if t.fixed == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if err := t.sink.Check(ctx, *t.fixed); err != nil && ctx.Err() == nil {
+		t.logger.LogAttrs(ctx, slog.LevelWarn, "the destination is not ready", slog.Any("error", err), slog.String("hint", pipeline.Classify(err).Hint))
 	}
 }
 

@@ -19,7 +19,9 @@ func groups() []*cobra.Group {
 // commands returns all commands of the program. A new one is added here.
 func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
+		newDemoCommand(env),
 		newRunCommand(env),
+		newEmulateCommand(env),
 		newStatusCommand(env),
 		newCursorCommand(env),
 		newConfigCommand(env),

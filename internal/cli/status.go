@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -103,11 +104,11 @@ func since(now, t time.Time, before string) string {
 
 // reasons lists counts by reason in a fixed order, each behind a comma.
 func reasons(m map[string]int64) string {
-	var s string
+	var s strings.Builder
 	for _, reason := range slices.Sorted(maps.Keys(m)) {
-		s += fmt.Sprintf(", %d %s", m[reason], reason) //nolint:perfsprint // a handful of reasons
+		fmt.Fprintf(&s, ", %d %s", m[reason], reason)
 	}
-	return s
+	return s.String()
 }
 
 // orNone writes a time, or a dash.

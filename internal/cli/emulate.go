@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// newEmulateCommand makes "gapless emulate".
+func newEmulateCommand(env *Env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "emulate",
+		GroupID: groupExport,
+		Short:   "Run the emulated tenant and CloudWatch Logs endpoint alone",
+		Long: `Starts an emulated Auth0 tenant and an emulated CloudWatch Logs endpoint, for
+tests and trials of any software that speaks to either. Each request is logged on
+a line to standard error. Faults can be scripted over HTTP: POST them to
+/_emulator/faults of either; /_emulator/stats counts what was asked.`,
+		Example: "  gapless emulate --events 500 --rate 1\n  gapless emulate --json --data ./emulated --duration 1h",
+		Args:    noArgs,
+	}
+	flags := addStageFlags(cmd)
+	asJSON := cmd.Flags().Bool("json", false, "print one line of JSON with the addresses when ready")
+	duration := cmd.Flags().Duration("duration", 0, "end after this long; 0 goes on until stopped")
+	quiet := cmd.Flags().Bool("quiet", false, "log no requests")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if err := flags.check(cmd); err != nil {
+			return err
+		}
+		level := "info"
+		if *quiet {
+			level = "warn"
+		}
+		logger, err := newLogger(env.Stderr, level, "text")
+		if err != nil {
+			return err
+		}
+		s, err := startStage(cmd.Context(), cmd, flags, logger)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.close(cmd.Context())) }()
+		if *asJSON {
+			if err := writeJSONLine(env.Stdout, s.ready()); err != nil {
+				return err
+			}
+		} else {
+			fmt.Fprintf(env.Stdout, "tenant      %s  client_id %s, client_secret %s, %d events, then %g a second\ncloudwatch  %s  any access key, any Region\n",
+				s.tenantURL, stageClientID, stageSecret, s.tenant.Len(), flags.rate, s.cloudwatchURL)
+		}
+		waitFor(cmd.Context(), *duration)
+		return nil
+	}
+	return cmd
+}
+
+// waitFor waits until ctx ends or, if d is not zero, for d.
+func waitFor(ctx context.Context, d time.Duration) {
+	if d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+	}
+	<-ctx.Done()
+}

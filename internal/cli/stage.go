@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gaplesslogs/gapless/internal/emulator/cloudwatch"
+	"github.com/gaplesslogs/gapless/internal/emulator/tenant"
+)
+
+// What the emulated tenant and its destination are called. They hold nothing
+// worth protecting and listen on loopback, so the credentials are fixed: the
+// same commands work after each start.
+const (
+	stageTenant    = "dev-tenant"
+	stageClientID  = "demo-client-id"
+	stageSecret    = "demo-client-secret" //nolint:gosec // opens an emulator only
+	stageRegion    = "us-east-1"
+	stageLogGroup  = "/auth0/" + stageTenant
+	stageLogStream = "logs"
+)
+
+// historySpan is how far back the generated history goes: within the retention
+// of the smallest plan, and within a day for `aws logs tail --since 1d`.
+const historySpan = 12 * time.Hour
+
+// portsToTry is how many ports are tried behind a default one that is in use.
+const portsToTry = 50
+
+// stageFlags say what the emulators are like.
+type stageFlags struct {
+	tenantListen, cloudwatchListen string
+	events                         int
+	rate                           float64
+	data, plan                     string
+	seed                           uint64
+}
+
+// addStageFlags gives cmd the flags of the emulators.
+func addStageFlags(cmd *cobra.Command) *stageFlags {
+	f := &stageFlags{}
+	fs := cmd.Flags()
+	fs.StringVar(&f.tenantListen, "tenant-listen", "127.0.0.1:4010", "address of the emulated tenant; when it is in use and not given, the next free port")
+	fs.StringVar(&f.cloudwatchListen, "cloudwatch-listen", "127.0.0.1:4566", "address of the emulated CloudWatch Logs endpoint; likewise")
+	fs.IntVar(&f.events, "events", 2000, "events of history that a new tenant begins with")
+	fs.Float64Var(&f.rate, "rate", 5, "new events a second; 0 for none")
+	fs.StringVar(&f.data, "data", "", "directory to keep everything in; without it everything is gone in the end")
+	fs.StringVar(&f.plan, "plan", string(tenant.Enterprise), "Auth0 plan whose rate limits and retention apply: free, essentials, professional, enterprise, enterprise-nonprod or unlimited")
+	fs.Uint64Var(&f.seed, "seed", 1, "seed of the generated traffic")
+	return f
+}
+
+// check refuses numbers that make no sense.
+func (f *stageFlags) check(cmd *cobra.Command) error {
+	switch {
+	case f.events < 0:
+		return usageError(cmd, "--events is %d: it cannot be negative", f.events)
+	case !(f.rate >= 0 && f.rate <= 10_000): // refuses NaN too
+		return usageError(cmd, "--rate is %v: it must be from 0 to 10000", f.rate)
+	default:
+		return nil
+	}
+}
+
+// A stage is the two emulators under way.
+type stage struct {
+	tenant        *tenant.Server
+	cloudwatch    *cloudwatch.Server
+	tenantURL     string
+	cloudwatchURL string
+
+	servers []*http.Server
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+}
+
+// startStage starts the emulators. The caller must close the stage.
+func startStage(ctx context.Context, cmd *cobra.Command, f *stageFlags, logger *slog.Logger) (_ *stage, err error) {
+	s := &stage{}
+	live, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.cancel = cancel
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close(ctx))
+		}
+	}()
+	tl, err := listen(ctx, cmd, "tenant-listen", f.tenantListen)
+	if err != nil {
+		return nil, err
+	}
+	s.tenantURL = "http://" + tl.Addr().String()
+	cl, err := listen(ctx, cmd, "cloudwatch-listen", f.cloudwatchListen)
+	if err != nil {
+		return nil, errors.Join(err, tl.Close())
+	}
+	s.cloudwatchURL = "http://" + cl.Addr().String()
+	if err := s.make(f, logger); err != nil { //nolint:contextcheck // it reads local files only
+		return nil, errors.Join(err, tl.Close(), cl.Close())
+	}
+	s.serve(tl, s.tenant)
+	s.serve(cl, s.cloudwatch)
+	if s.tenant.Len() == 0 { // history added later would lie behind the cursors of its readers
+		now := time.Now()
+		if err := s.tenant.Generate(f.events, now.Add(-historySpan), now); err != nil {
+			return nil, fmt.Errorf("generate history: %w", err)
+		}
+	}
+	if f.rate > 0 {
+		s.work.Go(func() { _ = s.tenant.Run(live, f.rate) }) // ends with its context
+	}
+	return s, nil
+}
+
+// make makes the emulators, with or without a directory.
+func (s *stage) make(f *stageFlags, logger *slog.Logger) (err error) {
+	dir := func(name string) string {
+		if f.data == "" {
+			return ""
+		}
+		return filepath.Join(f.data, name)
+	}
+	s.tenant, err = tenant.New(tenant.Options{
+		TenantName: stageTenant, ClientID: stageClientID, ClientSecret: stageSecret,
+		Plan: planOf(f.plan), Seed: f.seed, DataDir: dir("tenant"), Logger: part(logger, "tenant"),
+	})
+	if err != nil {
+		return fmt.Errorf("start the tenant: %w", err)
+	}
+	s.cloudwatch, err = cloudwatch.New(cloudwatch.Options{DataDir: dir("cloudwatch"), Region: stageRegion, Logger: part(logger, "cloudwatch")})
+	if err != nil {
+		return fmt.Errorf("start CloudWatch Logs: %w", err)
+	}
+	return nil
+}
+
+// part returns the logger of a part of the stage; nil stays nil.
+func part(logger *slog.Logger, name string) *slog.Logger {
+	if logger == nil {
+		return nil
+	}
+	return logger.With(slog.String("part", name))
+}
+
+// serve answers the requests on a listener until close.
+func (s *stage) serve(l net.Listener, h http.Handler) {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	s.servers = append(s.servers, srv)
+	s.work.Go(func() { _ = srv.Serve(l) }) // ends with Close
+}
+
+// close ends the emulators; what they keep on disk is whole afterwards.
+func (s *stage) close(ctx context.Context) error {
+	s.cancel()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	var errs []error
+	for _, srv := range s.servers {
+		if srv.Shutdown(ctx) != nil {
+			errs = append(errs, srv.Close())
+		}
+	}
+	s.work.Wait()
+	if s.tenant != nil {
+		errs = append(errs, s.tenant.Close())
+	}
+	if s.cloudwatch != nil {
+		errs = append(errs, s.cloudwatch.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// listen opens a listener. When the address is a default that is in use, it
+// takes the next free port.
+func listen(ctx context.Context, cmd *cobra.Command, flag, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err == nil {
+		return l, nil
+	}
+	if cmd.Flags().Changed(flag) {
+		return nil, fail(exitFailure, fmt.Sprintf("%s --%s 127.0.0.1:0", cmd.CommandPath(), flag), fmt.Errorf("listen for --%s: %w", flag, err))
+	}
+	host, port, serr := net.SplitHostPort(addr)
+	first, cerr := strconv.Atoi(port)
+	if serr != nil || cerr != nil {
+		return nil, err
+	}
+	for p := first + 1; p <= first+portsToTry; p++ {
+		if l, lerr := lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(p))); lerr == nil {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("listen on %s and the %d ports behind it: %w", addr, portsToTry, err)
+}
+
+// readyLine is what demo and emulate print with --json once they are ready.
+type readyLine struct {
+	Dashboard    string `json:"dashboard,omitempty"`
+	Tenant       string `json:"tenant"`
+	CloudWatch   string `json:"cloudwatch"`
+	LogGroup     string `json:"log_group"`
+	LogStream    string `json:"log_stream"`
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret"`
+}
+
+// ready returns the line for a stage.
+func (s *stage) ready() readyLine {
+	return readyLine{
+		Tenant: s.tenantURL, CloudWatch: s.cloudwatchURL, LogGroup: stageLogGroup, LogStream: stageLogStream,
+		ClientID: stageClientID, ClientSecret: stageSecret,
+	}
+}
+
+// planOf returns the plan that --plan names.
+func planOf(name string) tenant.Plan {
+	if name == "unlimited" {
+		return tenant.Unlimited
+	}
+	return tenant.Plan(name)
+}
