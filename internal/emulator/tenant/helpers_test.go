@@ -53,6 +53,7 @@ type client struct {
 }
 
 func newClient(tb testing.TB, s *tenant.Server) *client {
+	tb.Helper()
 	return &client{t: tb, http: &http.Client{Transport: emulator.Transport(s)}}
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // journal keeps events and users on disk, one JSON object a line, in the order
@@ -17,11 +19,21 @@ import (
 // start.
 type journal struct {
 	file *os.File
+	lock *flock.Flock
 	buf  []byte
 }
 
-// journalName is the name of the file in DataDir.
-const journalName = "tenant.jsonl"
+// The files in DataDir: the journal, and the lock of the process that uses it.
+const (
+	journalName = "tenant.jsonl"
+	lockName    = "tenant.lock"
+)
+
+// journalChunk is about how much is written at once, in bytes.
+const journalChunk = 1 << 20
+
+// ErrInUse says that another server has the data directory.
+var ErrInUse = errors.New("data directory is in use by another tenant server")
 
 // journalLine is one line: a user, or an event and when it was stored. An event
 // that spans lines is kept as text instead.
@@ -37,6 +49,17 @@ func openJournal(dir string, load func(journalLine) error) (_ *journal, err erro
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
+	lock := flock.New(filepath.Join(dir, lockName))
+	if ok, err := lock.TryLock(); err != nil {
+		return nil, fmt.Errorf("lock data directory: %w", err)
+	} else if !ok {
+		return nil, fmt.Errorf("%s: %w", dir, ErrInUse)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}()
 	file, err := os.OpenFile(filepath.Join(dir, journalName), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the directory
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
@@ -56,7 +79,7 @@ func openJournal(dir string, load func(journalLine) error) (_ *journal, err erro
 	if _, err := file.Seek(end, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("go to end of journal: %w", err)
 	}
-	return &journal{file: file}, nil
+	return &journal{file: file, lock: lock}, nil
 }
 
 // readJournal hands every whole line to load and returns where they end.
@@ -86,7 +109,6 @@ func (j *journal) events(entries []entry) error {
 	if j == nil {
 		return nil
 	}
-	j.buf = j.buf[:0]
 	for _, e := range entries {
 		j.buf = fmt.Appendf(j.buf, `{"at":%d,`, e.at)
 		if bytes.IndexByte(e.raw, '\n') < 0 {
@@ -95,6 +117,11 @@ func (j *journal) events(entries []entry) error {
 			j.buf = appendString(append(j.buf, `"text":`...), string(e.raw))
 		}
 		j.buf = append(j.buf, '}', '\n')
+		if len(j.buf) >= journalChunk {
+			if err := j.flush(); err != nil {
+				return err
+			}
+		}
 	}
 	return j.flush()
 }
@@ -104,23 +131,25 @@ func (j *journal) user(u []byte) error {
 	if j == nil {
 		return nil
 	}
-	j.buf = append(append(append(j.buf[:0], `{"user":`...), u...), '}', '\n')
+	j.buf = append(append(append(j.buf, `{"user":`...), u...), '}', '\n')
 	return j.flush()
 }
 
+// flush writes what has gathered. What cannot be written is not tried again.
 func (j *journal) flush() error {
-	if _, err := j.file.Write(j.buf); err != nil {
+	_, err := j.file.Write(j.buf)
+	if j.buf = j.buf[:0]; err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
 	return nil
 }
 
-// Close closes the file.
+// Close closes the file and lets go of the directory.
 func (j *journal) Close() error {
 	if j == nil {
 		return nil
 	}
-	return j.file.Close()
+	return errors.Join(j.file.Close(), j.lock.Close())
 }
 
 // entry returns the event of the line; ok is false for a line without one.

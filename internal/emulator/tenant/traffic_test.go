@@ -156,6 +156,22 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+func TestDataDirectoryHasOneUser(t *testing.T) {
+	t.Parallel()
+	opts := tenant.Options{DataDir: t.TempDir()}
+	s, err := tenant.New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tenant.New(opts); !errors.Is(err, tenant.ErrInUse) {
+		t.Errorf("the second server: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, opts)
+}
+
 // A crash may leave half a line at the end of the file.
 func TestRestartAfterCrash(t *testing.T) {
 	t.Parallel()
