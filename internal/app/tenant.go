@@ -124,10 +124,17 @@ func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (*source
 	if err := guardStart(ctx, built.buffer, t, source.PollName); err != nil {
 		return nil, err
 	}
+	interval := t.PollInterval
+	if a.opts.Once { // somebody waits for the end
+		interval = min(interval, onceInterval)
+	}
 	return source.NewPoll(source.PollConfig{
-		StartFrom: start, Interval: t.PollInterval, Overlap: t.Overlap.Window, OverlapEvery: t.Overlap.Every,
+		StartFrom: start, Interval: interval, Overlap: t.Overlap.Window, OverlapEvery: t.Overlap.Every,
 	}, built.client, source.Deps{Logger: built.logger}), nil
 }
+
+// onceInterval is the longest pause between two polls of a run with Once.
+const onceInterval = 50 * time.Millisecond
 
 // cloudwatchSink makes the sink of a tenant.
 func (a *App) cloudwatchSink(ctx context.Context, t config.Tenant, logger *slog.Logger) (*cloudwatch.Sink, error) {
