@@ -65,10 +65,10 @@ type CloudWatch struct {
 	LogGroup       string            `yaml:"log_group" default:"/auth0/{tenant}" doc:"Log group. It may hold {tenant}, {date} (UTC day of the event), {type} and {category}."`
 	LogStream      string            `yaml:"log_stream" default:"logs" example:"{category}/{date}" doc:"Log stream within the group; it may hold the same placeholders."`
 	Create         bool              `yaml:"create" default:"true" doc:"Create the group and the stream when they are missing."`
-	RetentionDays  int               `yaml:"retention_days" default:"0" enum:"0,1,3,5,7,14,30,60,90,120,150,180,365,400,545,731,1096,1827,2192,2557,2922,3288,3653" doc:"Retention to set on the group, in days. 0 leaves it as it is."`
+	RetentionDays  int               `yaml:"retention_days" default:"0" enum:"0,1,3,5,7,14,30,60,90,120,150,180,365,400,545,731,1096,1827,2192,2557,2922,3288,3653" doc:"Retention of a group that gapless creates, in days; 0 is for ever. A group that exists keeps its own, because a shorter one deletes data."`
 	LogGroupClass  string            `yaml:"log_group_class" enum:"STANDARD,INFREQUENT_ACCESS,ESSENTIALS" doc:"Class of a group that gapless creates; AWS never lets it change. When empty AWS takes STANDARD."`
 	KMSKeyID       string            `yaml:"kms_key_id" example:"arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab" doc:"ARN of the KMS key of a group that gapless creates."`
-	Tags           map[string]string `yaml:"tags" example:"team=security,stage=prod" doc:"Tags to set on the group; at most 50."`
+	Tags           map[string]string `yaml:"tags" example:"team=security,stage=prod" doc:"Tags of a group that gapless creates; at most 50."`
 	Linger         time.Duration     `yaml:"linger" default:"200ms" min:"0s" max:"1m" doc:"How long a batch that is not full waits for more events."`
 	InFlight       int               `yaml:"in_flight" default:"4" min:"1" max:"64" doc:"How many batches may be on their way at once."`
 	Compression    string            `yaml:"compression" default:"gzip" enum:"gzip,none" doc:"Compression of request bodies. An endpoint that refuses gzip is sent plain bodies from then on."`
