@@ -131,7 +131,8 @@ func TestOverlapIsBounded(t *testing.T) {
 		history(s, 5000, 5*time.Millisecond, 0, false)
 		first := event.Cursor(s.ids()[0])
 		_, end := start(t, source.NewPoll(source.DefaultPollConfig(), s, source.Deps{}), first)
-		<-time.After(time.Second)
+		// Between two polls, so that none of them shares its moment with a look.
+		<-time.After(1500 * time.Millisecond)
 		s.asked()
 		<-time.After(10 * time.Second)
 		if got := len(s.asked()); got > 10+20 {
