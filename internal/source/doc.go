@@ -2,8 +2,8 @@
 // each a pipeline.Source.
 //
 // Poll reads Auth0's Management API by checkpoint, in the order of log_id, which
-// is the one way that Auth0 promises to be complete. It keeps one page ahead of
-// the disk and never moves past a page that is not stored:
+// is the one way that Auth0 promises to be complete. It reads ahead of the disk
+// while there is a backlog and never moves past a page that is not stored:
 //
 //	begin ─► seed ──────────► follow ──────────────┐ page ─► emit ─► next page
 //	  │      find the oldest,  ▲  empty: caught up │ wait, now and then re-read

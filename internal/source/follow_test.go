@@ -122,40 +122,6 @@ func TestServedFewer(t *testing.T) {
 	})
 }
 
-// TestReadsOnePageAhead holds the disk: exactly one page more is fetched.
-func TestReadsOnePageAhead(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := new(fakeAuth0)
-		history(s, 500, time.Second, time.Hour, false)
-		release := make(chan struct{})
-		disk := &pipelinetest.Pages{Fault: func(ctx context.Context, _ int, _ event.Page) error {
-			select {
-			case <-release:
-				return nil
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}}
-		end := startOn(t, poll(t, s, "earliest"), event.Cursor(s.ids()[0]), disk)
-		synctest.Wait()
-		if got := len(s.asked()); got != 2 {
-			t.Errorf("%d calls while the first page is being stored, want 2", got)
-		}
-		release <- struct{}{}
-		synctest.Wait()
-		if got := len(s.asked()); got != 1 || len(disk.All()) != 1 {
-			t.Errorf("%d calls and %d pages after the first was stored, want 1 and 1", got, len(disk.All()))
-		}
-		if got, want := string(disk.Cursor()), s.ids()[100]; got != want {
-			t.Errorf("cursor %s, want %s", got, want)
-		}
-		if err := end(); !errors.Is(err, errEnd) {
-			t.Error(err)
-		}
-	})
-}
-
 // TestEmitErrorIsReturned checks that the page comes again and that the one read
 // ahead is not used.
 func TestEmitErrorIsReturned(t *testing.T) {

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// recent remembers the last log_ids that were stored, so that reading a span
-// again costs no transaction. Forgetting one does no harm: the buffer knows it.
+// recent remembers the last log_ids that were stored or are on their way to the
+// disk, so that reading a span again costs no transaction. Forgetting one does no
+// harm: the buffer knows it.
 type recent struct {
 	ids  map[string]struct{}
 	ring []string

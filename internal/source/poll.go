@@ -69,7 +69,7 @@ type Poll struct {
 	logger *slog.Logger
 
 	// What follows is known from earlier runs of this process.
-	known    *recent   // log_ids that are on disk
+	known    *recent   // log_ids that are on disk or about to be
 	late     *overlap  // where to look for late events
 	last     lastEvent // the event behind which the cursor stands
 	caughtUp time.Time // when there was nothing more, by Auth0's clock

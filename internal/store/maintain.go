@@ -16,10 +16,10 @@ const (
 	maintainEvery = time.Minute
 	// countsKept is how long counts by minute are kept; totals are for ever.
 	countsKept = 31 * 24 * time.Hour
-	// How many appends are looked at and forgotten in a step: with pages of 100
-	// events, 2,000 log_ids.
+	// How many appends are looked at in a step, and after how many log_ids that
+	// were forgotten it ends.
 	pruneLook   = 1000
-	pruneForget = 20
+	pruneForget = 2000
 	// Free pages are given back once there are this many bytes of them, or that
 	// share of the file; below the least they are left for the next events.
 	freeMost    = 64 << 20
@@ -56,6 +56,7 @@ func (s *Store) maintain(ctx context.Context) {
 // An oldIntake is an append whose window has passed.
 type oldIntake struct {
 	id, tenant, storedAt int64
+	events               int64
 	buffered             bool // an event of it still waits for delivery
 }
 
@@ -82,25 +83,25 @@ func pruneStep(ctx context.Context, t *tx, after oldIntake, before time.Time) (o
 	var list []oldIntake
 	err := t.query(ctx, func(r *sql.Rows) error {
 		var in oldIntake
-		err := r.Scan(&in.id, &in.tenant, &in.storedAt, &in.buffered)
+		err := r.Scan(&in.id, &in.tenant, &in.storedAt, &in.events, &in.buffered)
 		list = append(list, in)
 		return err
-	}, `SELECT id, tenant_id, stored_at, EXISTS (SELECT 1 FROM buffer WHERE seq BETWEEN first_seq AND last_seq)
+	}, `SELECT id, tenant_id, stored_at, 1 + last_seq - first_seq, EXISTS (SELECT 1 FROM buffer WHERE seq BETWEEN first_seq AND last_seq)
 		FROM intakes WHERE (stored_at, id) > (?, ?) AND stored_at <= ? ORDER BY stored_at, id LIMIT ?`,
 		after.storedAt, after.id, before.UnixMicro(), pruneLook)
 	if err != nil {
 		return after, err
 	}
-	forgotten := 0
+	forgotten := int64(0)
 	for _, in := range list {
-		if forgotten == pruneForget {
+		if forgotten >= pruneForget {
 			break
 		}
 		if !in.buffered {
 			if err := in.forget(ctx, t); err != nil {
 				return after, err
 			}
-			forgotten++
+			forgotten += in.events
 		}
 		after = in
 	}
