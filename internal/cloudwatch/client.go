@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/gaplesslogs/gapless/internal/pipeline"
@@ -37,7 +39,9 @@ var errNoRegion = errors.New("no AWS Region is configured")
 func newClient(ctx context.Context, c Config, d Deps) (*logs.Client, string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.RequestTimeout, errRequestTimeout)
 	defer cancel()
-	opts := []func(*awsconfig.LoadOptions) error{awsconfig.WithHTTPClient(httpClient(c))}
+	opts := []func(*awsconfig.LoadOptions) error{
+		awsconfig.WithHTTPClient(httpClient(c)), awsconfig.WithLogger(sdkLogger{d.Logger}),
+	}
 	if c.Region != "" {
 		opts = append(opts, awsconfig.WithRegion(c.Region))
 	}
@@ -76,6 +80,17 @@ func newClient(ctx context.Context, c Config, d Deps) (*logs.Client, string, err
 		o.AppID = "gapless"
 	})
 	return client, cfg.Region, nil
+}
+
+// sdkLogger tells what the SDK has to say to those who look for it: of its own
+// accord it would write to standard error, past the program's logger. What
+// matters of it comes as an error, too.
+type sdkLogger struct{ to *slog.Logger }
+
+// Logf implements logging.Logger.
+func (l sdkLogger) Logf(class logging.Classification, format string, args ...any) {
+	l.to.LogAttrs(context.Background(), slog.LevelDebug, "the AWS SDK says",
+		slog.String("class", string(class)), slog.String("text", clean(fmt.Sprintf(format, args...))))
 }
 
 // assume returns the credentials of the configured role.

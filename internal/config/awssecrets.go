@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 )
 
 // AWSSecrets reads secrets from AWS Secrets Manager and AWS Systems Manager. It
@@ -50,7 +51,7 @@ func NewAWSSecrets(settings AWS, client aws.HTTPClient) *AWSSecrets {
 
 // options turns the aws section into those of the SDK.
 func (a *AWSSecrets) options() []func(*awsconfig.LoadOptions) error {
-	opts := []func(*awsconfig.LoadOptions) error{}
+	opts := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{})} // it would write to standard error
 	if a.settings.Region != "" {
 		opts = append(opts, awsconfig.WithRegion(a.settings.Region))
 	}
