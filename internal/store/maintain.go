@@ -14,6 +14,9 @@ import (
 // two of them.
 const (
 	maintainEvery = time.Minute
+	// tidyAtClose bounds the last housekeeping. Without one, runs that are
+	// shorter than maintainEvery, as those of cron, would never do any.
+	tidyAtClose = 2 * time.Second
 	// countsKept is how long counts by minute are kept; totals are for ever.
 	countsKept = 31 * 24 * time.Hour
 	// How many appends are looked at in a step, and after how many log_ids that
@@ -41,14 +44,23 @@ func (s *Store) maintain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			s.tidy(ctx)
 		}
-		for name, work := range map[string]func(context.Context) error{
-			"forget log_ids": s.prune, "forget counts": s.pruneCounts, "shrink file": s.shrink,
-		} {
-			if err := work(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
-				s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "housekeeping of the store did not finish, it is tried again",
-					slog.String("work", name), slog.Duration("next_try_in", maintainEvery), slog.Any("error", err))
-			}
+	}
+}
+
+// tidy forgets what has passed and gives back room. What it does not finish is
+// left for the next time.
+func (s *Store) tidy(ctx context.Context) {
+	for _, work := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"forget log_ids", s.prune}, {"forget counts", s.pruneCounts}, {"shrink file", s.shrink},
+	} {
+		if err := work.do(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
+			s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "housekeeping of the store did not finish, it is tried again",
+				slog.String("work", work.name), slog.Duration("next_try_in", maintainEvery), slog.Any("error", err))
 		}
 	}
 }

@@ -71,6 +71,54 @@ func TestShrinks(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, store.Config{Dir: dir})
 	b := openBuffer(t, s, "dev-tenant")
+	fillAndEmpty(t, b)
+	before := fileSize(t, dir)
+	if err := store.Maintain(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if after := fileSize(t, dir); before < 6<<20 || after > 3<<20 {
+		t.Errorf("the file shrank from %d to %d bytes, want at most 3 MiB", before, after)
+	}
+	mustAppend(t, b, newIntake(10_000, 10_010, 0))
+	if n := len(take(t, b, limits()).Events); n != 10 {
+		t.Errorf("after shrinking %d events came out, want 10", n)
+	}
+}
+
+// TestShortRunsTidy has runs that end before the first housekeeping, as those of
+// cron do: the end of a run forgets and shrinks as well.
+func TestShortRunsTidy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		s := openStore(t, store.Config{Dir: dir, DedupWindow: time.Hour})
+		fillAndEmpty(t, openBuffer(t, s, "dev-tenant"))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if size := fileSize(t, dir); size > 3<<20 {
+			t.Errorf("the file has %d bytes after the run, want at most 3 MiB", size)
+		}
+		<-time.After(2 * time.Hour)
+		if err := openStore(t, store.Config{Dir: dir, DedupWindow: time.Hour}).Close(); err != nil {
+			t.Fatal(err)
+		}
+		r, err := store.OpenReadOnly(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := store.Number(t, r, "SELECT (SELECT count(*) FROM seen) + (SELECT count(*) FROM intakes)"); n != 0 {
+			t.Errorf("%d rows are left of events that were delivered long ago", n)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// fillAndEmpty stores some megabytes and delivers them.
+func fillAndEmpty(t *testing.T, b *store.Buffer) {
+	t.Helper()
 	const events = 6000
 	for n := 0; n < events; n += 1000 {
 		mustAppend(t, b, newIntake(n, n+1000, 1000))
@@ -80,22 +128,14 @@ func TestShrinks(t *testing.T) {
 		mustSettle(t, b, batch, pipeline.Receipt{})
 		left -= len(batch.Events)
 	}
-	size := func() int64 {
-		info, err := os.Stat(filepath.Join(dir, "gapless.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return info.Size()
-	}
-	before := size()
-	if err := store.Maintain(t.Context(), s); err != nil {
+}
+
+// fileSize returns the size of the database in a data directory.
+func fileSize(t *testing.T, dir string) int64 {
+	t.Helper()
+	info, err := os.Stat(filepath.Join(dir, "gapless.db"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if after := size(); before < 6<<20 || after > 3<<20 {
-		t.Errorf("the file shrank from %d to %d bytes, want at most 3 MiB", before, after)
-	}
-	mustAppend(t, b, newIntake(events, events+10, 0))
-	if n := len(take(t, b, limits()).Events); n != 10 {
-		t.Errorf("after shrinking %d events came out, want 10", n)
-	}
+	return info.Size()
 }

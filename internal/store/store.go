@@ -224,6 +224,11 @@ func (s *Store) release() error {
 		s.cancel()
 	}
 	s.work.Wait()
+	if s.cancel != nil { // the writer works
+		ctx, cancel := context.WithTimeout(context.Background(), tidyAtClose)
+		s.tidy(ctx)
+		cancel()
+	}
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
 	}
