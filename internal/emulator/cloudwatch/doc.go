@@ -11,7 +11,9 @@
 // It enforces the published limits and answers as AWS does: codes, messages,
 // tokens, the window of 14 days and 2 hours, retention, log classes. It does not
 // imitate what nobody can depend on, such as eventual consistency or throttling;
-// both can be had with a script of faults.
+// both can be had with a script of faults. It is more lenient than AWS in two
+// things: it does not look at the Content-Type of a request, and all Regions of
+// its one account share one set of groups.
 //
 // Data lives in memory. With Options.DataDir every change is also appended to a
 // journal before it is answered, and is there again after a restart. The journal

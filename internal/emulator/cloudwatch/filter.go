@@ -48,7 +48,7 @@ func (in *filterInput) validate() error {
 	c.number("startTime", in.Start, 0, -1)
 	c.number("endTime", in.End, 0, -1)
 	c.text("filterPattern", in.Pattern, 0, maxPattern, nil)
-	c.text("nextToken", in.NextToken, 1, 1<<20, nil)
+	c.text("nextToken", in.NextToken, 1, unlimited, nil)
 	c.number("limit", in.Limit, 1, maxEvents)
 	if err := c.err(); err != nil {
 		return err

@@ -3,6 +3,7 @@ package cloudwatch
 import (
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,10 @@ func (in *groupInput) checks() *checks {
 	return c
 }
 
+// kmsKeyARN is what kmsKeyId must look like. The emulator knows no keys: each one
+// that looks right exists and may be used.
+var kmsKeyARN = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/.+$`)
+
 type createGroupInput struct {
 	groupInput
 	KMSKey    *string           `json:"kmsKeyId"`
@@ -51,8 +56,8 @@ func (in *createGroupInput) validate() error {
 	if strings.HasPrefix(*in.Group, "aws/") {
 		return errReservedName
 	}
-	if key := deref(in.KMSKey); key != "" && !strings.HasPrefix(key, "arn:") {
-		return invalidParameter("The specified KMS key does not exist or is not allowed to be used with Arn '%s'", *in.Group)
+	if key := deref(in.KMSKey); key != "" && !kmsKeyARN.MatchString(key) {
+		return invalidParameter("The specified KMS Key Id could not be found. '%s'", *in.Group)
 	}
 	return reservedTags(in.Tags)
 }
@@ -206,7 +211,7 @@ func (in *describeGroupsInput) validate() error {
 	var c checks
 	c.text("logGroupNamePrefix", in.Prefix, 1, maxName, &groupName)
 	c.text("logGroupNamePattern", in.Pattern, 0, maxName, &groupPattern)
-	c.text("nextToken", in.NextToken, 1, 1<<20, nil)
+	c.text("nextToken", in.NextToken, 1, unlimited, nil)
 	c.number("limit", in.Limit, 1, maxDescribe)
 	c.enum("logGroupClass", in.Class, logClasses)
 	c.count("accountIdentifiers", fmt.Sprint(in.Accounts), len(in.Accounts), 0, 20)
@@ -256,7 +261,8 @@ func (s *Server) describeLogGroups(c *call, in *describeGroupsInput) (any, error
 		return nil, err
 	}
 	now := nowMillis()
-	query := hashQuery("groups", deref(in.Prefix), deref(in.Pattern), deref(in.Class), strings.Join(in.Identifiers, " "))
+	query := hashQuery("groups", deref(in.Prefix), deref(in.Pattern), deref(in.Class),
+		strings.Join(in.Identifiers, " "))
 	after := ""
 	if in.NextToken != nil {
 		token, err := decodeToken(*in.NextToken, query, now)
@@ -279,7 +285,7 @@ func (s *Server) describeLogGroups(c *call, in *describeGroupsInput) (any, error
 				out.NextToken = pageToken{After: out.Groups[limit-1].Name, Query: query}.encode(now)
 				break
 			}
-			out.Groups = append(out.Groups, in.item(groups[name], c.arns))
+			out.Groups = append(out.Groups, in.item(groups[name], c.arns, now))
 		}
 		return nil
 	})
@@ -289,7 +295,7 @@ func (s *Server) describeLogGroups(c *call, in *describeGroupsInput) (any, error
 
 // matches applies the filters other than the prefix.
 func (in *describeGroupsInput) matches(g *logGroup, a arns) bool {
-	if !strings.Contains(g.Name, deref(in.Pattern)) {
+	if !strings.Contains(g.Name, deref(in.Pattern)) || !in.includes(a.account) {
 		return false
 	}
 	if in.Identifiers != nil && !slices.ContainsFunc(in.Identifiers, func(id string) bool {
@@ -308,7 +314,13 @@ func (in *describeGroupsInput) matches(g *logGroup, a arns) bool {
 	}
 }
 
-func (in *describeGroupsInput) item(g *logGroup, a arns) groupItem {
+// includes reports whether the groups of an account are asked for. The emulator
+// has one account and none that are linked to it.
+func (in *describeGroupsInput) includes(account string) bool {
+	return !deref(in.Linked) || len(in.Accounts) == 0 || slices.Contains(in.Accounts, account)
+}
+
+func (in *describeGroupsInput) item(g *logGroup, a arns, now int64) groupItem {
 	item := groupItem{
 		ARN:      a.group(g.Name) + ":*",
 		Created:  g.Created,
@@ -317,7 +329,7 @@ func (in *describeGroupsInput) item(g *logGroup, a arns) groupItem {
 		Name:     g.Name,
 	}
 	if in.Pattern == nil {
-		item.Protected, item.StoredBytes = &g.Protected, new(g.bytes)
+		item.Protected, item.StoredBytes = &g.Protected, new(g.storedBytes(now))
 	}
 	item.KMSKey, item.Retention = g.KMSKey, g.Retention
 	return item

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -88,9 +89,11 @@ func TestGroups(t *testing.T) {
 			b.wantError(err, invalidParameter, "1 validation error detected: Value 'GOLD' at 'logGroupClass' failed to satisfy "+
 				"constraint: Member must satisfy enum value set: [STANDARD, INFREQUENT_ACCESS, DELIVERY, ESSENTIALS]")
 		},
-		"a key that is no arn": func(b *bench) {
-			_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("x"), KmsKeyId: aws.String("nope")})
-			b.wantError(err, invalidParameter, "The specified KMS key does not exist…")
+		"a key that is not the ARN of one": func(b *bench) {
+			for _, key := range []string{"nope", "1234abcd-12ab-34cd-56ef-1234567890ab", "arn:aws:s3:::bucket", "arn:aws:kms:eu-central-1:123456789012:key/"} {
+				_, err := b.CreateLogGroup(b.t.Context(), &logs.CreateLogGroupInput{LogGroupName: aws.String("x"), KmsKeyId: &key})
+				b.wantError(err, invalidParameter, "The specified KMS Key Id could not be found. 'x'")
+			}
 		},
 		"class and key are shown": func(b *bench) {
 			key := "arn:aws:kms:eu-central-1:123456789012:key/0000"
@@ -109,6 +112,17 @@ func TestGroups(t *testing.T) {
 			out, err := b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{})
 			b.must(err)
 			if got := *out.LogGroups[0].StoredBytes; got != 4+5+2*26 {
+				b.t.Errorf("stored bytes %d", got)
+			}
+		},
+		"stored bytes do not count what has expired": func(b *bench) {
+			b.putEvents(stream, event(now().Add(-48*time.Hour), "expired"))
+			b.putEvents(stream, event(now(), "four"))
+			_, err := b.PutRetentionPolicy(b.t.Context(), &logs.PutRetentionPolicyInput{LogGroupName: aws.String(group), RetentionInDays: aws.Int32(1)})
+			b.must(err)
+			out, err := b.DescribeLogGroups(b.t.Context(), &logs.DescribeLogGroupsInput{})
+			b.must(err)
+			if got := *out.LogGroups[0].StoredBytes; got != 4+26 {
 				b.t.Errorf("stored bytes %d", got)
 			}
 		},
@@ -257,6 +271,18 @@ func TestDescribeLogGroups(t *testing.T) {
 				LogGroupIdentifiers: []string{"second"}, LogGroupNamePrefix: aws.String("s"),
 			})
 			b.wantError(err, invalidParameter, "…")
+		},
+		"by linked accounts, of which there are none": func(b *bench) {
+			own, other := []string{"123456789012"}, []string{"210987654321"}
+			got := [][]string{
+				names(&logs.DescribeLogGroupsInput{IncludeLinkedAccounts: aws.Bool(true)}, b),
+				names(&logs.DescribeLogGroupsInput{IncludeLinkedAccounts: aws.Bool(true), AccountIdentifiers: own}, b),
+				names(&logs.DescribeLogGroupsInput{IncludeLinkedAccounts: aws.Bool(true), AccountIdentifiers: other}, b),
+				names(&logs.DescribeLogGroupsInput{AccountIdentifiers: other}, b), // counts for nothing
+			}
+			if diff := cmp.Diff([][]string{{group}, {group}, nil, {group}}, got); diff != "" {
+				b.t.Error(diff)
+			}
 		},
 		"none is an empty list": func(b *bench) {
 			if a := b.raw("DescribeLogGroups", `{"logGroupNamePrefix":"zzz"}`); a.text != `{"logGroups":[]}` {

@@ -142,11 +142,12 @@ func (a arns) user(name string) string {
 	return "arn:" + a.partition() + ":iam::" + a.account + ":user/" + name
 }
 
-// groupOf returns the group that an ARN names. The server keeps one set of
+// groupOf returns the group that an ARN names; it is not ok if the ARN names
+// anything else or belongs to another account. The server keeps one set of
 // groups for all Regions, so the Region of the ARN is not looked at.
 func (a arns) groupOf(arn string) (string, bool) {
 	parts := strings.SplitN(arn, ":", 7)
-	if len(parts) != 7 || parts[0] != "arn" || parts[2] != "logs" || parts[5] != "log-group" {
+	if len(parts) != 7 || parts[0] != "arn" || parts[2] != "logs" || parts[4] != a.account || parts[5] != "log-group" {
 		return "", false
 	}
 	name := parts[6]

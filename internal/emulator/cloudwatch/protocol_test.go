@@ -54,6 +54,17 @@ func TestProtocol(t *testing.T) {
 				}
 			}
 		},
+		"members in another case are members nobody knows": func(b *bench) {
+			b.wantRaw(b.raw("CreateLogGroup", `{"LogGroupName":"x"}`), invalidParameter,
+				"1 validation error detected: Value null at 'logGroupName' failed to satisfy constraint: Member must not be null")
+			if a := b.raw("DescribeLogGroups", `{"Limit":"five","limit":1}`); a.status != 200 {
+				b.t.Error(a.text)
+			}
+		},
+		"a body that is no object": func(b *bench) {
+			b.wantRaw(b.raw("DescribeLogGroups", `[]`), "SerializationException", "Start of list found where not expected")
+			b.wantRaw(b.raw("DescribeLogGroups", `{} {}`), "SerializationException", "…")
+		},
 		"an encoding nobody knows": func(b *bench) {
 			b.wantRaw(b.raw("DescribeLogGroups", "{}", "Content-Encoding", "br"), "UnsupportedMediaTypeException", "…")
 		},

@@ -54,7 +54,7 @@ func (in *putInput) resource(a arns) []string {
 	return []string{a.stream(deref(in.group), deref(in.stream))}
 }
 
-// decode implements input: see scanner for why it is not encoding/json.
+// decode implements selfDecoder: see scanner for why it is not encoding/json.
 func (in *putInput) decode(body []byte) error {
 	s := &scanner{data: body, arena: make([]byte, 0, len(body))}
 	var ends []int
@@ -164,7 +164,7 @@ func (in *putInput) validate() error {
 	if c.required("logStreamName", in.stream != nil) {
 		c.stream(in.stream)
 	}
-	c.text("sequenceToken", in.sequenceToken, 1, 1<<20, nil)
+	c.text("sequenceToken", in.sequenceToken, 1, unlimited, nil)
 	if c.required("logEvents", in.given) {
 		// The real service quotes the whole list; the bodies of events have no
 		// place in an error message.

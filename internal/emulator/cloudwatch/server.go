@@ -109,12 +109,6 @@ func (s *Server) open(dir string, logger *slog.Logger) error {
 // change something fail from then on.
 func (s *Server) Close() error { return s.close() }
 
-func (s *store) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.journal.close()
-}
-
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 

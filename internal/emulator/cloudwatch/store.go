@@ -56,7 +56,7 @@ type logGroup struct {
 	Tags      map[string]string `json:"tags,omitempty"`
 
 	streams map[string]*logStream
-	bytes   int64
+	bytes   int64 // size of all events, expired ones included
 }
 
 // expiry returns the time before which the events of the group have expired, in
@@ -66,6 +66,18 @@ func (g *logGroup) expiry(now int64) int64 {
 		return 0
 	}
 	return now - g.Retention*dayMillis
+}
+
+// storedBytes returns the size of the events that have not expired.
+func (g *logGroup) storedBytes(now int64) int64 {
+	size := g.bytes
+	if g.Retention == 0 {
+		return size
+	}
+	for _, st := range g.streams {
+		size -= sum(st.events[:search(st.events, position{g.expiry(now), 0})])
+	}
+	return size
 }
 
 // A store holds the groups. Its methods lock it; reading goes through view.
@@ -78,6 +90,13 @@ type store struct {
 
 func newStore() *store {
 	return &store{groups: make(map[string]*logGroup)}
+}
+
+// close flushes and closes the journal.
+func (s *store) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.journal.close()
 }
 
 // view calls read with the groups, which it must neither change nor keep.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gaplesslogs/gapless/internal/emulator"
@@ -70,7 +71,7 @@ func (in *describeStreamsInput) validate() error {
 	in.check(&c)
 	c.text("logStreamNamePrefix", in.Prefix, 1, maxName, &streamName)
 	c.enum("orderBy", in.OrderBy, orders)
-	c.text("nextToken", in.NextToken, 1, 1<<20, nil)
+	c.text("nextToken", in.NextToken, 1, unlimited, nil)
 	c.number("limit", in.Limit, 1, maxDescribe)
 	if err := c.err(); err != nil {
 		return err
@@ -128,7 +129,7 @@ func (s *Server) describeLogStreams(c *call, in *describeStreamsInput) (any, err
 func (in *describeStreamsInput) page(g *logGroup, a arns, out *describeStreamsOutput) error {
 	now := nowMillis()
 	order := in.order()
-	query := hashQuery("streams", g.Name, deref(in.Prefix), deref(in.OrderBy), map[bool]string{true: "desc"}[deref(in.Descending)])
+	query := hashQuery("streams", g.Name, deref(in.Prefix), deref(in.OrderBy), strconv.FormatBool(deref(in.Descending)))
 	var after *logStream
 	if in.NextToken != nil {
 		token, err := decodeToken(*in.NextToken, query, now)

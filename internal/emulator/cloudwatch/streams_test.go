@@ -158,6 +158,11 @@ func TestDescribeLogStreams(t *testing.T) {
 				}
 			}
 		},
+		"an ARN of another account": func(b *bench) {
+			b.wantError(fail(b, &logs.DescribeLogStreamsInput{
+				LogGroupIdentifier: aws.String("arn:aws:logs:eu-central-1:210987654321:log-group:" + group),
+			}), notFound, noGroup)
+		},
 		"name and identifier": func(b *bench) {
 			b.wantError(fail(b, &logs.DescribeLogStreamsInput{LogGroupName: aws.String(group), LogGroupIdentifier: aws.String(group)}),
 				"ValidationException", "LogGroup name and LogGroup ARN are mutually exclusive parameters.")

@@ -1,6 +1,7 @@
 package cloudwatch
 
 import (
+	"errors"
 	"log/slog"
 	"maps"
 	"strings"
@@ -100,7 +101,7 @@ func (s *Server) listTagsForResource(c *call, in *arnInput) (any, error) {
 // asResource words the absence of a group as the operations do that know it only
 // as a resource.
 func asResource(err error) error {
-	if err == error(errNoGroup) { //nolint:errorlint // the store returns it as it is
+	if errors.Is(err, errNoGroup) {
 		return errNoResource
 	}
 	return err

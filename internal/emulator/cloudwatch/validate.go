@@ -2,6 +2,7 @@ package cloudwatch
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,6 +23,7 @@ const (
 	maxStreamNames = 100
 	maxDescribe    = 50
 	maxEvents      = 10_000
+	unlimited      = math.MaxInt // for members to which the model gives no maximum
 )
 
 // A shape is a pattern of the service model: its text, which the messages quote,
