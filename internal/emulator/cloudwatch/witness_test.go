@@ -168,20 +168,23 @@ resource "aws_cloudwatch_log_stream" "s" {
 }
 `
 
-// terraformPlugins returns a folder in which Terraform finds the AWS provider
-// without a network: the one that the variable names, or one of those in which
-// it looks of its own accord.
-func terraformPlugins() string {
-	home, _ := os.UserHomeDir() // without a home there is no folder in it
-	for _, dir := range []string{
-		os.Getenv("GAPLESS_TERRAFORM_PLUGINS"), filepath.Join(home, ".terraform.d/plugins"),
-		filepath.Join(home, ".local/share/terraform/plugins"), "/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins",
-	} {
-		if _, err := os.Stat(filepath.Join(dir, "registry.terraform.io/hashicorp/aws")); dir != "" && err == nil {
-			return dir
-		}
+// initialize runs `terraform init` without a network: plugins come from the
+// folder that GAPLESS_TERRAFORM_PLUGINS names or else from wherever Terraform
+// finds them of its own accord, which are the mirrors of its CLI configuration
+// and the folders that it looks into without one. It returns the environment
+// for the commands that follow.
+func (w *witness) initialize() (env []string, err error) {
+	w.t.Helper()
+	env = []string{"HTTPS_PROXY=http://127.0.0.1:9"} // nobody listens there
+	args := []string{"init", "-no-color"}
+	if plugins := os.Getenv("GAPLESS_TERRAFORM_PLUGINS"); plugins != "" {
+		w.must(os.WriteFile(filepath.Join(w.dir, "terraform.rc"), nil, 0o600))
+		env = append(env, "TF_CLI_CONFIG_FILE=terraform.rc")
+		args = append(args, "-plugin-dir="+plugins)
 	}
-	return ""
+	out, err := w.run("env", slices.Concat(env, []string{"terraform"}, args)...)
+	w.t.Logf("%s", out)
+	return env, err
 }
 
 func TestWitnessTerraform(t *testing.T) {
@@ -190,21 +193,20 @@ func TestWitnessTerraform(t *testing.T) {
 		t.Skip("NOT RUN: starting Terraform's AWS provider five times takes minutes. To run this test: leave out -short")
 	}
 	w := newWitness(t, "terraform", "install Terraform (https://developer.hashicorp.com/terraform/install)")
-	plugins := terraformPlugins()
-	if plugins == "" {
-		t.Skip("NOT RUN: there is no local copy of Terraform's AWS provider. To run this test: " +
-			"`terraform providers mirror DIR` in a configuration that requires hashicorp/aws, then set GAPLESS_TERRAFORM_PLUGINS=DIR")
-	}
 	configure := func(days int, env string) {
 		text := fmt.Sprintf(terraformConfig, w.endpoint, days, env)
 		w.must(os.WriteFile(filepath.Join(w.dir, "main.tf"), []byte(text), 0o600))
 	}
 	configure(7, "dev")
-	w.must(os.WriteFile(filepath.Join(w.dir, "terraform.rc"), nil, 0o600))
-	t.Logf("%s", w.mustRun("env", "TF_CLI_CONFIG_FILE=terraform.rc", "terraform", "init", "-no-color", "-plugin-dir="+plugins))
+	env, err := w.initialize()
+	if err != nil {
+		t.Skipf("NOT RUN: Terraform finds no local copy of its AWS provider (%v). To run this test: `terraform providers mirror DIR` in a "+
+			"configuration that requires hashicorp/aws, then name DIR as a filesystem_mirror in Terraform's CLI configuration or set "+
+			"GAPLESS_TERRAFORM_PLUGINS=DIR", err)
+	}
 	terraform := func(args ...string) {
 		t.Helper()
-		w.mustRun("env", append([]string{"TF_CLI_CONFIG_FILE=terraform.rc", "terraform"}, args...)...)
+		w.mustRun("env", slices.Concat(env, []string{"terraform"}, args)...)
 	}
 	terraform("apply", "-no-color", "-auto-approve")
 	terraform("plan", "-no-color", "-detailed-exitcode") // nothing left to change
