@@ -117,9 +117,9 @@ func (a *App) auth0Client(ctx context.Context, t config.Tenant, cache auth0.Toke
 
 // poll makes the source of a tenant, once its starting point is settled.
 func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (*source.Poll, error) {
-	start, err := source.ParseStartFrom(t.StartFrom)
+	start, err := startFrom(t)
 	if err != nil {
-		return nil, misconfigured("read start_from", err)
+		return nil, err
 	}
 	if err := guardStart(ctx, built.buffer, t, source.PollName); err != nil {
 		return nil, err
@@ -131,6 +131,25 @@ func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (*source
 	return source.NewPoll(source.PollConfig{
 		StartFrom: start, Interval: interval, Overlap: t.Overlap.Window, OverlapEvery: t.Overlap.Every,
 	}, built.client, source.Deps{Logger: built.logger}), nil
+}
+
+// startFrom reads where a tenant begins.
+func startFrom(t config.Tenant) (source.StartFrom, error) {
+	s, err := config.ParseStartFrom(t.StartFrom)
+	switch {
+	case err != nil:
+		return source.StartFrom{}, misconfigured("read the starting point", err)
+	case s.Latest:
+		return source.Latest(), nil
+	case !s.Time.IsZero():
+		return source.At(s.Time), nil
+	case s.Ago > 0:
+		return source.Ago(s.Ago), nil
+	case s.LogID != "":
+		return source.Behind(s.LogID), nil
+	default:
+		return source.Earliest(), nil
+	}
 }
 
 // onceInterval is the longest pause between two polls of a run with Once.

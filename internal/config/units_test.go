@@ -75,28 +75,3 @@ func TestSizeRoundTrip(t *testing.T) {
 		}
 	})
 }
-
-func TestParseStartFrom(t *testing.T) {
-	t.Parallel()
-	day := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	for text, want := range map[string]config.StartFrom{
-		"earliest":                  {Earliest: true},
-		"latest":                    {Latest: true},
-		"2026-11-01T00:00:00Z":      {Time: day},
-		"2026-11-01T01:00:00+01:00": {Time: day},
-		"2026-11-01":                {Time: day},
-		"24h":                       {Ago: 24 * time.Hour},
-		"7d":                        {Ago: 168 * time.Hour},
-		"90020261101000000000000":   {LogID: "90020261101000000000000"},
-		"abc_123":                   {LogID: "abc_123"},
-	} {
-		if got, err := config.ParseStartFrom(text); err != nil || got != want {
-			t.Errorf("%q: got %+v, %v; want %+v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "0", "0s", "-24h", "earlist", "yesterday", "2026-11-01 00:00:00", "2026-13-01", "2026-11-01T00:00", "a 1"} {
-		if got, err := config.ParseStartFrom(text); err == nil {
-			t.Errorf("%q: got %+v, want an error", text, got)
-		}
-	}
-}

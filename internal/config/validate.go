@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -191,8 +192,9 @@ func (l *loader) checkTenant(path string, t *Tenant) {
 			l.complain(path+"audience", quote(t.Audience)+" is not a URL", "Write it like https://dev-tenant.us.auth0.com/api/v2/.")
 		}
 	}
-	if _, err := ParseStartFrom(t.StartFrom); err != nil {
-		l.complain(path+"start_from", quote(t.StartFrom)+" is no starting point", "Use earliest, latest, a time such as 2026-11-01T00:00:00Z, a duration such as 24h, or a log_id.")
+	_, err := ParseStartFrom(t.StartFrom)
+	if e, ok := errors.AsType[*Error](err); ok {
+		l.complain(path+e.Path, e.Problem, e.Fix)
 	}
 	l.checkKeys(path, t)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gaplesslogs/gapless/internal/event"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 	"github.com/gaplesslogs/gapless/internal/pipeline/pipelinetest"
+	"github.com/gaplesslogs/gapless/internal/source"
 )
 
 // TestReadsAheadOfTheDisk holds the disk: a bounded number of pages is fetched
@@ -31,7 +32,7 @@ func TestReadsAheadOfTheDisk(t *testing.T) {
 				return context.Cause(ctx)
 			}
 		}}
-		end := startOn(t, poll(t, s, "earliest"), event.Cursor(s.ids()[0]), disk)
+		end := startOn(t, poll(s, source.Earliest()), event.Cursor(s.ids()[0]), disk)
 		synctest.Wait()
 		read := 0
 		if got := len(s.asked()); got != 16 {
@@ -80,7 +81,7 @@ func TestReadAheadIsBoundedByBytes(t *testing.T) {
 			<-ctx.Done()
 			return context.Cause(ctx)
 		}}
-		end := startOn(t, poll(t, s, "earliest"), event.Cursor(s.ids()[0]), disk)
+		end := startOn(t, poll(s, source.Earliest()), event.Cursor(s.ids()[0]), disk)
 		synctest.Wait()
 		if got := len(s.asked()); got != 5 {
 			t.Errorf("%d calls while the first page is being stored, want 5: more than 4 MiB", got)
@@ -106,7 +107,7 @@ func TestPagesReadAheadComeAgain(t *testing.T) {
 			}
 			return nil
 		}}
-		p := poll(t, s, "earliest")
+		p := poll(s, source.Earliest())
 		for range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			from := disk.Cursor()

@@ -28,7 +28,7 @@ func TestBacklogIsReadWithoutPause(t *testing.T) {
 		s := new(fakeAuth0)
 		history(s, 5000, time.Second, time.Hour, false)
 		began := time.Now()
-		disk, end := start(t, poll(t, s, "earliest"), "")
+		disk, end := start(t, poll(s, source.Earliest()), "")
 		synctest.Wait() // without any time passing
 		if missing := disk.Missing(s.ids()); len(missing) > 0 || time.Since(began) != 0 {
 			t.Errorf("%d events are missing after %s", len(missing), time.Since(began))
@@ -101,7 +101,7 @@ func TestServedFewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeAuth0{served: 50}
 		history(s, 2000, time.Millisecond, time.Second, false)
-		disk, end := start(t, poll(t, s, "earliest"), "")
+		disk, end := start(t, poll(s, source.Earliest()), "")
 		<-time.After(2 * time.Second)
 		if missing := disk.Missing(s.ids()); len(missing) > 0 {
 			t.Errorf("%d events are missing after two seconds", len(missing))
@@ -137,7 +137,7 @@ func TestEmitErrorIsReturned(t *testing.T) {
 			}
 			return nil
 		}}
-		p := poll(t, s, "earliest")
+		p := poll(s, source.Earliest())
 		first := event.Cursor(s.ids()[0])
 		if err := p.Run(t.Context(), first, disk.Emit); !errors.Is(err, pipeline.ErrBufferFull) || pipeline.Classify(err).Class != pipeline.Throttled {
 			t.Errorf("error %v", err)
@@ -167,7 +167,7 @@ func TestClasses(t *testing.T) {
 				cause := &auth0.Error{Op: "fetch logs", Status: 499, Kind: kind, RetryAfter: 7 * time.Second, Hint: "Do this."}
 				s := &fakeAuth0{fault: func(int, call) (*auth0.Answer, error) { return nil, cause }}
 				disk := new(pipelinetest.Pages)
-				err := poll(t, s, "earliest").Run(t.Context(), "evt-1", disk.Emit)
+				err := poll(s, source.Earliest()).Run(t.Context(), "evt-1", disk.Emit)
 				got := pipeline.Classify(err)
 				if got.Class != want || got.RetryAfter != cause.RetryAfter || got.Hint != cause.Hint || !errors.Is(err, cause) {
 					t.Errorf("error %v, classified as %+v; want class %s", err, got, want)
@@ -196,7 +196,7 @@ func TestErrorBehindAPage(t *testing.T) {
 			return nil, nil
 		}
 		disk := new(pipelinetest.Pages)
-		err := poll(t, s, "earliest").Run(t.Context(), event.Cursor(s.ids()[0]), disk.Emit)
+		err := poll(s, source.Earliest()).Run(t.Context(), event.Cursor(s.ids()[0]), disk.Emit)
 		if pipeline.Classify(err).Class != pipeline.Transient || string(disk.Cursor()) != s.ids()[100] {
 			t.Errorf("error %v, cursor %s; want a transient one behind the first page", err, disk.Cursor())
 		}
@@ -216,7 +216,7 @@ func TestTooLargePages(t *testing.T) {
 			}
 			return nil, nil
 		}
-		disk, end := start(t, poll(t, s, "earliest"), event.Cursor(s.ids()[0]))
+		disk, end := start(t, poll(s, source.Earliest()), event.Cursor(s.ids()[0]))
 		<-time.After(90 * time.Second)
 		if missing := disk.Missing(s.ids()[1:]); len(missing) > 0 {
 			t.Errorf("%d events are missing", len(missing))
@@ -240,7 +240,7 @@ func TestOnePageForEver(t *testing.T) {
 		history(s, 250, time.Second, time.Hour, false)
 		stuck := &auth0.Answer{Next: s.ids()[100], Page: event.Page{Events: append([]event.Event(nil), s.log[1:101]...), Unreadable: []event.Unreadable{{Raw: []byte("?"), Reason: "not valid JSON"}}}}
 		s.fault = func(int, call) (*auth0.Answer, error) { again := *stuck; return &again, nil }
-		disk, end := start(t, poll(t, s, "earliest"), event.Cursor(s.ids()[0]))
+		disk, end := start(t, poll(s, source.Earliest()), event.Cursor(s.ids()[0]))
 		<-time.After(time.Minute)
 		if got := len(s.asked()); got > 65 {
 			t.Errorf("%d calls in a minute", got)
@@ -283,7 +283,7 @@ func TestARepeatedPageIsNotTheEnd(t *testing.T) {
 				}
 				return nil, nil
 			}
-			disk, end := start(t, poll(t, s, "earliest"), event.Cursor(s.ids()[0]))
+			disk, end := start(t, poll(s, source.Earliest()), event.Cursor(s.ids()[0]))
 			<-time.After(10 * time.Second)
 			if err := end(); !errors.Is(err, errEnd) {
 				t.Error(err)
@@ -309,7 +309,7 @@ func TestUnreadableRecordsComeAlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeAuth0{unreadable: []event.Unreadable{{Raw: []byte("7"), Reason: "not a JSON object"}}}
 		history(s, 3, time.Second, time.Hour, false)
-		disk, end := start(t, poll(t, s, "earliest"), event.Cursor(s.ids()[0]))
+		disk, end := start(t, poll(s, source.Earliest()), event.Cursor(s.ids()[0]))
 		<-time.After(time.Minute)
 		if err := end(); !errors.Is(err, errEnd) {
 			t.Error(err)
@@ -335,7 +335,7 @@ func TestEventsWithoutIDs(t *testing.T) {
 			}
 			return &auth0.Answer{Next: c.From}, nil
 		}}
-		disk, end := start(t, poll(t, s, "earliest"), "page-1")
+		disk, end := start(t, poll(s, source.Earliest()), "page-1")
 		<-time.After(5 * time.Second)
 		if err := end(); !errors.Is(err, errEnd) {
 			t.Error(err)
@@ -349,7 +349,7 @@ func TestEventsWithoutIDs(t *testing.T) {
 func TestForeignCursor(t *testing.T) {
 	t.Parallel()
 	for _, cursor := range []event.Cursor{"@since 2026-11-01T00:00:00Z", "@since yesterday evt-1", "@start soon"} {
-		err := poll(t, new(fakeAuth0), "earliest").Run(t.Context(), cursor, new(pipelinetest.Pages).Emit)
+		err := poll(new(fakeAuth0), source.Earliest()).Run(t.Context(), cursor, new(pipelinetest.Pages).Emit)
 		if pipeline.Classify(err).Class != pipeline.Misconfigured || !contains(err.Error(), "read cursor") {
 			t.Errorf("cursor %q: error %v", cursor, err)
 		}
@@ -375,15 +375,4 @@ func ExampleNewPoll() {
 	// Output:
 	// evt-2
 	// context canceled
-}
-
-func ExampleParseStartFrom() {
-	for _, text := range []string{"7d", "2020-11-01", "yesterday"} {
-		start, err := source.ParseStartFrom(text)
-		fmt.Println(start, err != nil)
-	}
-	// Output:
-	// 168h0m0s false
-	// 2020-11-01T00:00:00Z false
-	// earliest true
 }

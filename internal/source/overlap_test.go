@@ -104,20 +104,22 @@ func TestOverlapIsPolite(t *testing.T) {
 // TestOverlapRespectsTheStart must not bring what lies before "latest".
 func TestOverlapRespectsTheStart(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"latest", "5s"} {
+	for _, begin := range []struct {
+		from source.StartFrom
+		want int
+	}{{source.Latest(), 0}, {source.Ago(5 * time.Second), 5}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := new(fakeAuth0)
 			history(s, 30, time.Second, time.Second, false)
 			cfg := source.DefaultPollConfig()
-			cfg.StartFrom = from(t, text)
-			want := map[string]int{"latest": 0, "5s": 5}[text]
+			cfg.StartFrom = begin.from
 			disk, end := start(t, source.NewPoll(cfg, s, source.Deps{}), "")
 			<-time.After(time.Minute)
 			if err := end(); !errors.Is(err, errEnd) {
 				t.Fatal(err)
 			}
-			if got := len(disk.IDs()); got != want {
-				t.Errorf("start %s: %d events, want %d", text, got, want)
+			if got := len(disk.IDs()); got != begin.want {
+				t.Errorf("start %+v: %d events, want %d", begin.from, got, begin.want)
 			}
 		})
 	}

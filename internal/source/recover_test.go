@@ -38,7 +38,7 @@ func TestExpiredCursor(t *testing.T) {
 				history(s, 350, 10*time.Minute, time.Minute, opaque) // 58 hours
 				all := s.ids()
 				wantFrom, _ := event.TimeInID(all[50])
-				disk, end := start(t, poll(t, s, "latest"), event.Cursor(all[50]))
+				disk, end := start(t, poll(s, source.Latest()), event.Cursor(all[50]))
 				<-time.After(time.Minute)
 				if err := end(); !errors.Is(err, errEnd) {
 					t.Fatal(err)
@@ -67,7 +67,7 @@ func TestExpiredCursorOfAnEmptyTenant(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := new(fakeAuth0)
-		disk, end := start(t, poll(t, s, "latest"), "evt-1")
+		disk, end := start(t, poll(s, source.Latest()), "evt-1")
 		<-time.After(5 * time.Second)
 		s.add("evt-9", time.Now())
 		<-time.After(5 * time.Second)
@@ -127,7 +127,7 @@ func TestRefusedThoughKept(t *testing.T) {
 			}
 			return nil, nil
 		}
-		disk, end := start(t, poll(t, s, "earliest"), event.Cursor(bad))
+		disk, end := start(t, poll(s, source.Earliest()), event.Cursor(bad))
 		<-time.After(5 * time.Second)
 		if err := end(); !errors.Is(err, errEnd) {
 			t.Fatal(err)
@@ -154,7 +154,7 @@ func TestOneRefusalIsAFault(t *testing.T) {
 			return nil, nil
 		}
 		disk := new(pipelinetest.Pages)
-		err := poll(t, s, "earliest").Run(t.Context(), event.Cursor(s.ids()[0]), disk.Emit)
+		err := poll(s, source.Earliest()).Run(t.Context(), event.Cursor(s.ids()[0]), disk.Emit)
 		if pipeline.Classify(err).Class != pipeline.Transient || len(disk.All()) != 0 || len(s.asked()) != 2 {
 			t.Errorf("error %v, pages %+v; want a transient one and none", err, disk.All())
 		}
@@ -175,7 +175,7 @@ func TestEveryCursorRefused(t *testing.T) {
 		}
 		disk := new(pipelinetest.Pages)
 		for range 5 {
-			err := poll(t, s, "earliest").Run(t.Context(), disk.Cursor(), disk.Emit)
+			err := poll(s, source.Earliest()).Run(t.Context(), disk.Cursor(), disk.Emit)
 			if !errors.As(err, new(*auth0.Error)) {
 				t.Errorf("error %v", err)
 			}

@@ -16,20 +16,12 @@ import (
 	"github.com/gaplesslogs/gapless/internal/source"
 )
 
-// from parses a start.
-func from(t *testing.T, text string) source.StartFrom {
-	t.Helper()
-	s, err := source.ParseStartFrom(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
+// epoch is when the clock of a synctest bubble begins.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // poll makes a poll that starts somewhere, without overlap.
-func poll(t *testing.T, s *fakeAuth0, start string) *source.Poll {
-	t.Helper()
-	return source.NewPoll(source.PollConfig{StartFrom: from(t, start)}, s, source.Deps{})
+func poll(s *fakeAuth0, start source.StartFrom) *source.Poll {
+	return source.NewPoll(source.PollConfig{StartFrom: start}, s, source.Deps{})
 }
 
 // duplicates counts the events that were stored more than once.
@@ -69,11 +61,21 @@ func TestStarts(t *testing.T) {
 		"q is ignored":      func(s *fakeAuth0) { s.ignoresQ = true },
 	}
 	// 250 events, one each minute, the last one an hour ago.
-	starts := map[string]int{ // how many events count
-		"earliest": 250, "latest": 0, "90m": 31, "1999-12-31T22:30:00Z": 31, "1d": 250, "2h": 61, "30m": 0, "1999-12-31": 250,
+	starts := map[string]struct {
+		from source.StartFrom
+		want int // how many events count
+	}{
+		"earliest": {source.Earliest(), 250},
+		"latest":   {source.Latest(), 0},
+		"90m":      {source.Ago(90 * time.Minute), 31},
+		"2h":       {source.Ago(2 * time.Hour), 61},
+		"30m":      {source.Ago(30 * time.Minute), 0},
+		"1d":       {source.Ago(24 * time.Hour), 250},
+		"22:30":    {source.At(epoch.Add(-90 * time.Minute)), 31},
+		"midnight": {source.At(epoch.Add(-24 * time.Hour)), 250},
 	}
 	for kind, shape := range kinds {
-		for text, want := range starts {
+		for text, begin := range starts {
 			for _, opaque := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s from %s opaque %t", kind, text, opaque), func(t *testing.T) {
 					t.Parallel()
@@ -82,7 +84,7 @@ func TestStarts(t *testing.T) {
 						history(s, 250, time.Minute, time.Hour, opaque)
 						shape(s)
 						ids := s.ids()
-						disk, end := start(t, poll(t, s, text), "")
+						disk, end := start(t, poll(s, begin.from), "")
 						<-time.After(10 * time.Second)
 						s.add(realID(time.Now(), 1000), time.Now())
 						ids = append(ids, s.ids()[250])
@@ -90,7 +92,7 @@ func TestStarts(t *testing.T) {
 						if err := end(); !errors.Is(err, errEnd) {
 							t.Fatal(err)
 						}
-						if diff := cmp.Diff(slices.Sorted(slices.Values(ids[250-want:])), disk.IDs()); diff != "" {
+						if diff := cmp.Diff(slices.Sorted(slices.Values(ids[250-begin.want:])), disk.IDs()); diff != "" {
 							t.Errorf("events (-want +got):\n%s", diff)
 						}
 						if n := duplicates(disk); n > 0 {
@@ -100,6 +102,26 @@ func TestStarts(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestStartBehind begins behind an event, and never before it.
+func TestStartBehind(t *testing.T) {
+	t.Parallel()
+	for _, opaque := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := new(fakeAuth0)
+			history(s, 30, time.Second, time.Second, opaque)
+			ids := s.ids()
+			disk, end := start(t, poll(s, source.Behind(ids[9])), "")
+			<-time.After(time.Minute)
+			if err := end(); !errors.Is(err, errEnd) {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(ids[10:], disk.IDs()); diff != "" {
+				t.Errorf("opaque %t: events (-want +got):\n%s", opaque, diff)
+			}
+		})
 	}
 }
 
@@ -145,7 +167,7 @@ func TestStartCounts(t *testing.T) {
 		for i, seconds := range []int{-2, -1, 0, 1} { // all ids lie behind the start
 			s.add(realID(at.Add(5*time.Second), i), at.Add(time.Duration(seconds)*time.Second))
 		}
-		disk, end := start(t, poll(t, s, at.Format(time.RFC3339)), "")
+		disk, end := start(t, poll(s, source.At(at)), "")
 		<-time.After(time.Second)
 		if err := end(); !errors.Is(err, errEnd) {
 			t.Fatal(err)
@@ -161,23 +183,23 @@ func TestStartCounts(t *testing.T) {
 func TestStartIsFixed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		start  string
+		start  source.StartFrom
 		before int
 		want   int // of the events before the first start
 	}{
-		"latest":          {"latest", 10, 0},
-		"latest of none":  {"latest", 0, 0},
-		"duration":        {"5m", 10, 4},
-		"duration, none":  {"5m", 0, 0},
-		"earliest, none":  {"earliest", 0, 0},
-		"duration, older": {"30s", 10, 0},
+		"latest":          {source.Latest(), 10, 0},
+		"latest of none":  {source.Latest(), 0, 0},
+		"duration":        {source.Ago(5 * time.Minute), 10, 4},
+		"duration, none":  {source.Ago(5 * time.Minute), 0, 0},
+		"earliest, none":  {source.Earliest(), 0, 0},
+		"duration, older": {source.Ago(30 * time.Second), 10, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := new(fakeAuth0)
 				history(s, tt.before, time.Minute, time.Minute+time.Second, false)
-				disk, end := start(t, poll(t, s, tt.start), "")
+				disk, end := start(t, poll(s, tt.start), "")
 				<-time.After(2 * time.Second)
 				if err := end(); !errors.Is(err, errEnd) {
 					t.Fatal(err)
@@ -189,7 +211,7 @@ func TestStartIsFixed(t *testing.T) {
 					<-time.After(time.Hour)
 					s.add(realID(time.Now(), 100+i), time.Now())
 				}
-				end = startOn(t, poll(t, s, tt.start), disk.Cursor(), disk)
+				end = startOn(t, poll(s, tt.start), disk.Cursor(), disk)
 				<-time.After(2 * time.Second)
 				if err := end(); !errors.Is(err, errEnd) {
 					t.Fatal(err)
@@ -212,7 +234,7 @@ func TestDurationGoesByTheServersClock(t *testing.T) {
 				at := time.Now().Add(skew - time.Duration(10-i)*time.Minute)
 				s.add(realID(at, i), at)
 			}
-			disk, end := start(t, poll(t, s, "330s"), "")
+			disk, end := start(t, poll(s, source.Ago(330*time.Second)), "")
 			<-time.After(time.Second)
 			if err := end(); !errors.Is(err, errEnd) {
 				t.Fatal(err)
@@ -235,7 +257,7 @@ func TestJoinOfShuffledIDs(t *testing.T) {
 			date := base.Add(time.Duration(i/300*300+299-i%300) * 100 * time.Millisecond)
 			s.add(opaqueID(i), date)
 		}
-		disk, end := start(t, poll(t, s, "earliest"), "")
+		disk, end := start(t, poll(s, source.Earliest()), "")
 		<-time.After(time.Minute)
 		if err := end(); !errors.Is(err, errEnd) {
 			t.Fatal(err)
@@ -244,64 +266,4 @@ func TestJoinOfShuffledIDs(t *testing.T) {
 			t.Errorf("%d events are missing: %v", len(missing), missing)
 		}
 	})
-}
-
-func TestParseStartFrom(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"":                          "earliest",
-		"earliest":                  "earliest",
-		"latest\n":                  "latest",
-		"2020-11-01T10:00:00Z":      "2020-11-01T10:00:00Z",
-		"2020-11-01T10:00:00+09:00": "2020-11-01T01:00:00Z",
-		"2020-11-01":                "2020-11-01T00:00:00Z",
-		"24h":                       "24h0m0s",
-		"7d":                        "168h0m0s",
-		"1w1d1.5h":                  "193h30m0s",
-		"90020201101100000000000000000000000000000000000000000000": "90020201101100000000000000000000000000000000000000000000",
-		"evt-000001": "evt-000001",
-		"123":        "123",
-	} {
-		got, err := source.ParseStartFrom(text)
-		if err != nil || got.String() != want {
-			t.Errorf("%q: %q, error %v; want %q", text, got, err, want)
-			continue
-		}
-		if again, err := source.ParseStartFrom(got.String()); err != nil || again != got {
-			t.Errorf("%q reads back as %v, error %v", got, again, err)
-		}
-	}
-}
-
-func TestParseStartFromRefuses(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"yesterday":            `start_from "yesterday" is not understood: use "earliest", "latest"`,
-		"Latest":               "is not understood",
-		"now":                  "is not understood",
-		"2 days":               "is not understood",
-		"@start":               "is not understood",
-		"2999-01-01":           "lies in the future",
-		"2999-01-01T00:00:00Z": "lies in the future",
-		"2020-13-01":           "is no RFC 3339 time",
-		"2020/11/01":           "is no RFC 3339 time",
-		"2020-11-01T10:00:00":  "with Z or an offset",
-		"2020-11-01 10:00:00":  "is no RFC 3339 time",
-		"-24h":                 "has a sign: write 24h",
-		"+7d":                  "has a sign",
-		"-5":                   "is not understood",
-		"0s":                   "is no time at all",
-		"100000d":              "is too long",
-		"99999999999999999h":   "is too long",
-		"24":                   "lacks a unit, such as 24h or 24d",
-	} {
-		_, err := source.ParseStartFrom(text)
-		if err == nil {
-			t.Errorf("%q: no error", text)
-			continue
-		}
-		if got := err.Error(); !contains(got, want) {
-			t.Errorf("%q: error %q does not say %q", text, got, want)
-		}
-	}
 }
