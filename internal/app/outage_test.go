@@ -75,8 +75,8 @@ func TestDestinationIsDeleted(t *testing.T) {
 			return err
 		},
 	} {
-		for outage, wait := range map[string]time.Duration{"": 0, " during an outage": time.Hour} {
-			t.Run(name+outage, func(t *testing.T) {
+		for outage, wait := range map[string]time.Duration{"at once": 0, "during an outage": time.Hour} {
+			t.Run(name+" "+outage, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t, t.TempDir(), tenant.Unlimited, "dev")

@@ -1,0 +1,390 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/gaplesslogs/gapless/internal/app"
+	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/emulator/cloudwatch"
+	"github.com/gaplesslogs/gapless/internal/emulator/tenant"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+	"github.com/gaplesslogs/gapless/internal/store"
+)
+
+// childEnv holds the childSpec of a child process.
+const childEnv = "GAPLESS_APP_CHILD"
+
+// A childSpec is what a child process exports, and where to.
+type childSpec struct {
+	Dir, Auth0, AWS, ClientID, ClientSecret string
+	InFlight                                int
+}
+
+// config is what a person would write down for it.
+func (c childSpec) config() (*config.Config, error) {
+	cfg := config.Default()
+	cfg.DataDir, cfg.Listen, cfg.AWS.Region, cfg.AWS.Endpoint = c.Dir, "", "us-east-1", c.AWS
+	t := config.NewTenant()
+	t.Name, t.Domain, t.ClientID, t.PollInterval = "dev", c.Auth0, c.ClientID, 100*time.Millisecond
+	t.CloudWatch.InFlight, t.CloudWatch.Linger = c.InFlight, 10*time.Millisecond
+	cfg.Tenants = []config.Tenant{t}
+	var err error
+	cfg.Tenants[0].ClientSecret, err = config.ParseSecret(c.ClientSecret)
+	return cfg, err
+}
+
+// open makes the App of it.
+func (c childSpec) open(ctx context.Context, once bool) (*app.App, error) {
+	cfg, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	return app.New(ctx, app.Options{
+		Config: cfg, Logger: slog.New(slog.DiscardHandler), Once: once,
+		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),
+	})
+}
+
+// childMain plays the part of a child process, if this is one, and does not
+// return then: it exports until it is killed, or its parent has ended.
+func childMain() {
+	text := os.Getenv(childEnv)
+	if text == "" {
+		return
+	}
+	ctx := context.Background()
+	var spec childSpec
+	err := json.Unmarshal([]byte(text), &spec)
+	var a *app.App
+	if err == nil {
+		a, err = spec.open(ctx, false)
+	}
+	if err == nil {
+		if err = a.Start(ctx); err == nil {
+			_, err = io.Copy(io.Discard, os.Stdin)
+		}
+		err = errors.Join(err, a.Stop(ctx))
+	}
+	fmt.Fprintln(os.Stderr, "the child ended:", err)
+	os.Exit(1)
+}
+
+// A moment is when to kill a child: at the n-th time that a request is at a point
+// of its way. A moment without a point is any.
+type moment struct {
+	operation, point string
+	n                int
+}
+
+// The points of a request's way.
+const (
+	asked    = "asked"    // it has arrived, and nothing was done
+	worked   = "worked"   // what it asks for is done, and the child does not know
+	answered = "answered" // the child has the answer
+)
+
+// A gate stands before both services and watches for the moment.
+type gate struct {
+	mu      sync.Mutex
+	moment  moment
+	reached chan struct{} // closed at the moment
+	killed  chan struct{} // closed by the parent after the kill
+}
+
+// newGate waits for a moment.
+func newGate(m moment) *gate {
+	return &gate{moment: m, reached: make(chan struct{}), killed: make(chan struct{})}
+}
+
+// pass lets a request go on, unless it is the one to wait for: that one stays
+// until the child is dead, and is dropped.
+func (g *gate) pass(operation, point string) {
+	g.mu.Lock()
+	hit := false
+	if g.moment.operation == operation && g.moment.point == point {
+		g.moment.n--
+		hit = g.moment.n == 0
+	}
+	g.mu.Unlock()
+	if hit {
+		close(g.reached)
+		<-g.killed
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// wrap puts the gate before a service.
+func (g *gate) wrap(operation func(*http.Request) string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		op := operation(r)
+		g.pass(op, asked)
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		g.pass(op, worked)
+		maps.Copy(w.Header(), rec.Header())
+		w.WriteHeader(rec.Code)
+		_, _ = w.Write(rec.Body.Bytes()) // the child may be dead
+		_ = http.NewResponseController(w).Flush()
+		g.pass(op, answered)
+	})
+}
+
+// TestKilledAgainAndAgain kills a real process at every step of an event's way
+// and at any moment, again and again on the same data directory. In the end not
+// one event is missing, and one is there more than once only if it had been
+// delivered and not settled when the process was killed.
+func TestKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	c := newCrash(t)
+	const logs, put = "GET /api/v2/logs", "PutLogEvents"
+	moments := []moment{
+		{"POST /oauth/token", worked, 1},
+		{logs, asked, 3},
+		{logs, worked, 5},
+		{logs, answered, 4}, // around Append
+		{put, asked, 1},
+		{put, asked, 2}, // after Next; the second time also after Settle
+		{put, worked, 1},
+		{put, worked, 3}, // after Deliver, before Settle
+		{put, answered, 1},
+		{put, answered, 2}, // in or after Settle
+		{},
+		{},
+		{},
+		{},
+		{},
+		{logs, asked, rand.IntN(9) + 1},
+		{logs, worked, rand.IntN(9) + 1},
+		{logs, answered, rand.IntN(9) + 1},
+		{put, asked, rand.IntN(9) + 1},
+		{put, worked, rand.IntN(9) + 1},
+		{put, answered, rand.IntN(9) + 1},
+		{put, worked, 1},
+		{put, worked, 1}, // the same batch, now with what came meanwhile
+	}
+	if testing.Short() {
+		moments = moments[3:8]
+	}
+	for round, m := range moments {
+		c.spec.InFlight = 1 + 3*(round%2)
+		c.killAt(t, m)
+		c.examine(t)
+	}
+	c.finish(t)
+}
+
+// crash is the world around the children.
+type crash struct {
+	tenant     *tenant.Server
+	cloudwatch *cloudwatch.Server
+	spec       childSpec
+	stop       func() // ends the live traffic
+	// doubts counts, by message, how often an event was in the stream when a
+	// child was killed that had it in its buffer. Once settled, it is there once
+	// more than that.
+	doubts map[string]int
+}
+
+// newCrash makes a tenant with a history in which things go on happening.
+func newCrash(t *testing.T) *crash {
+	t.Helper()
+	c := &crash{doubts: make(map[string]int)}
+	var err error
+	if c.tenant, err = tenant.New(tenant.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.tenant.Generate(1500, time.Now().Add(-time.Hour), time.Now().Add(-time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if c.cloudwatch, err = cloudwatch.New(cloudwatch.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	c.spec.Dir = t.TempDir()
+	c.spec.ClientID, c.spec.ClientSecret = c.tenant.Credentials()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var traffic sync.WaitGroup
+	traffic.Go(func() {
+		if err := c.tenant.Run(ctx, 100); err != nil {
+			t.Error(err)
+		}
+	})
+	c.stop = func() { cancel(); traffic.Wait() }
+	t.Cleanup(func() {
+		c.stop()
+		if err := errors.Join(c.tenant.Close(), c.cloudwatch.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// serve opens both services, for one child: when they are closed no request of
+// it is left anywhere.
+func (c *crash) serve(g *gate) (end func()) {
+	operation := func(r *http.Request) string { return r.Method + " " + r.URL.Path }
+	auth0 := httptest.NewServer(g.wrap(operation, c.tenant))
+	aws := httptest.NewServer(g.wrap(cloudwatch.Operation, c.cloudwatch))
+	c.spec.Auth0, c.spec.AWS = auth0.URL, aws.URL
+	return func() { auth0.Close(); aws.Close() }
+}
+
+// killAt starts a child and kills it at a moment.
+func (c *crash) killAt(t *testing.T, m moment) {
+	t.Helper()
+	g := newGate(m)
+	end := c.serve(g)
+	defer end()
+	defer close(g.killed)
+	spec, err := json.Marshal(c.spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), childEnv+"="+string(spec))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	var any <-chan time.Time
+	if m.point == "" {
+		any = time.After(time.Duration(rand.IntN(600)) * time.Millisecond)
+	}
+	select {
+	case <-g.reached:
+	case <-any:
+	case err := <-ended:
+		t.Fatalf("the child ended by itself: %v", err)
+	case <-time.After(time.Minute):
+		t.Errorf("the child did not come to %+v", m)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err == nil {
+		t.Error("the child ended well, although it was killed")
+	}
+	_ = in.Close()
+}
+
+// examine compares what a dead child has left in its buffer with the stream.
+// What is in both was delivered and not settled: by the calls under way, one for
+// each worker. What is in the stream alone is settled.
+func (c *crash) examine(t *testing.T) {
+	t.Helper()
+	buffered := c.buffered(t)
+	copies, last := c.copies()
+	calls := make(map[int64]bool)
+	for raw, n := range copies {
+		switch before := c.doubts[raw]; {
+		case buffered[raw] && n > before+1, !buffered[raw] && n != before+1:
+			t.Errorf("an event is there %d times after %d unsettled deliveries, buffered %t: %.100s", n, before, buffered[raw], raw)
+		case buffered[raw] && n == before+1:
+			c.doubts[raw] = n
+			calls[last[raw]] = true
+		}
+	}
+	if len(calls) > c.spec.InFlight {
+		t.Errorf("%d calls were delivered and not settled, with %d workers", len(calls), c.spec.InFlight)
+	}
+}
+
+// copies counts how often each event is in the stream, and tells when the last
+// copy came.
+func (c *crash) copies() (n map[string]int, last map[string]int64) {
+	n, last = make(map[string]int), make(map[string]int64)
+	for _, e := range c.cloudwatch.Events("/auth0/dev", "logs") {
+		n[e.Message]++
+		last[e.Message] = max(last[e.Message], e.Ingested)
+	}
+	return n, last
+}
+
+// buffered reads what waits for delivery.
+func (c *crash) buffered(t *testing.T) map[string]bool {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Config{Dir: c.spec.Dir})
+	if err != nil {
+		t.Fatalf("open the store after the kill: %v", err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	b, err := s.Buffer(t.Context(), "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]bool)
+	for left := b.Pending(); left > 0; {
+		batch, err := b.Next(t.Context(), pipeline.Limits{MaxEvents: 10_000, MaxBytes: 1 << 30, MaxSpan: 24 * time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		left -= int64(len(batch.Events))
+		for _, e := range batch.Events {
+			all[string(e.Raw)] = true
+		}
+	}
+	return all
+}
+
+// finish lets an App come to its end undisturbed, and compares.
+func (c *crash) finish(t *testing.T) {
+	t.Helper()
+	c.stop()
+	end := c.serve(newGate(moment{}))
+	defer end()
+	a, err := c.spec.open(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-a.Done()
+	if err := errors.Join(a.Err(), a.Stop(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := c.copies()
+	held := c.tenant.Events()
+	for _, raw := range held {
+		if n, want := got[string(raw)], 1+c.doubts[string(raw)]; n != want {
+			t.Errorf("an event is there %d times, want %d: %.100s", n, want, raw)
+		}
+		delete(got, string(raw))
+	}
+	if len(got) > 0 {
+		t.Errorf("the stream holds %d events that the tenant does not", len(got))
+	}
+	if len(c.doubts) == 0 {
+		t.Error("no event was delivered and not settled at a kill: the test shows nothing")
+	}
+	t.Logf("%d events, of which %d had been delivered and not settled at a kill", len(held), len(c.doubts))
+}
