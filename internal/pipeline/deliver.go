@@ -51,8 +51,8 @@ func (d *Deliver) Run(ctx context.Context) error {
 	})
 	defer stopWatch()
 	var workers sync.WaitGroup
-	for range max(d.InFlight, 1) {
-		workers.Go(func() { d.work(ctx, calls) })
+	for i := range max(d.InFlight, 1) {
+		workers.Go(func() { d.work(ctx, calls, taking+1+i) })
 	}
 	workers.Wait()
 	return context.Cause(ctx)
@@ -74,36 +74,40 @@ func (d *Deliver) report(ctx context.Context, c *Condition) {
 	}
 }
 
+// taking is the strand of the trouble with taking batches, which all workers
+// share: a worker that waits for a batch cannot know that it would get one. The
+// workers themselves are the strands behind it.
+const taking = 0
+
 // work takes batches one after the other. ctx ends the taking, calls ends what
 // is under way.
-func (d *Deliver) work(ctx, calls context.Context) {
+func (d *Deliver) work(ctx, calls context.Context, worker int) {
 	var backoff Backoff
 	for ctx.Err() == nil {
 		b, err := d.Buffer.Next(ctx, d.Sink.Limits())
-		if err == nil {
-			err = d.one(ctx, calls, b)
-		} else {
-			err = fmt.Errorf("take batch: %w", err)
-		}
-		if err == nil {
-			backoff.Reset()
+		if err != nil {
+			if d.retry(ctx, taking, &backoff, fmt.Errorf("take batch: %w", err)) != nil {
+				return
+			}
 			continue
 		}
-		if ctx.Err() != nil || d.retry(ctx, &backoff, err) != nil {
+		backoff.Reset()
+		d.trouble.recovered(ctx, taking)
+		if d.one(ctx, calls, worker, b) != nil {
 			return
 		}
 	}
 }
 
-// one carries a batch to its end: delivered and settled, or given up because
-// the program stops.
-func (d *Deliver) one(ctx, calls context.Context, b Batch) error {
+// one carries a batch to its end. The error says that the program stops, and
+// that the batch was left as it was.
+func (d *Deliver) one(ctx, calls context.Context, worker int, b Batch) error {
 	d.Metrics.inFlight.Set(float64(d.inFlight.Add(1)))
 	defer func() { d.Metrics.inFlight.Set(float64(d.inFlight.Add(-1))) }()
 	var backoff Backoff
 	receipt, err := d.Sink.Deliver(calls, b)
 	for err != nil {
-		if stop := d.retry(ctx, &backoff, fmt.Errorf("deliver batch: %w", err)); stop != nil {
+		if stop := d.retry(ctx, worker, &backoff, fmt.Errorf("deliver batch: %w", err)); stop != nil {
 			return stop // the batch stays in the buffer
 		}
 		receipt, err = d.Sink.Deliver(calls, b)
@@ -115,14 +119,12 @@ func (d *Deliver) one(ctx, calls context.Context, b Batch) error {
 			break
 		}
 		// Delivered but not settled: sending it again would double it.
-		if stop := d.retry(calls, &backoff, fmt.Errorf("settle batch: %w", err)); stop != nil {
+		if stop := d.retry(calls, worker, &backoff, fmt.Errorf("settle batch: %w", err)); stop != nil {
 			return stop
 		}
 	}
 	d.Metrics.settled(b, receipt, time.Now())
-	if len(receipt.Retry) < len(b.Events) {
-		d.trouble.recovered(ctx)
-	}
+	d.trouble.recovered(ctx, worker)
 	if d.OnSettled != nil {
 		d.OnSettled()
 	}
@@ -130,13 +132,13 @@ func (d *Deliver) one(ctx, calls context.Context, b Batch) error {
 }
 
 // retry notes a failure and waits; an error says that ctx has ended.
-func (d *Deliver) retry(ctx context.Context, backoff *Backoff, err error) error {
+func (d *Deliver) retry(ctx context.Context, strand int, backoff *Backoff, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	e := Classify(err)
 	d.Metrics.retries.WithLabelValues(DeliveryPart, e.Class.String()).Inc()
 	wait := backoff.Next(e)
-	d.trouble.failed(ctx, e, wait)
+	d.trouble.failed(ctx, strand, e, wait)
 	return Wait(ctx, wait)
 }

@@ -49,7 +49,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 		e := Classify(err)
 		in.Metrics.retries.WithLabelValues(in.Source.Name(), e.Class.String()).Inc()
 		wait := in.backoff.Next(e)
-		in.trouble.failed(ctx, e, wait)
+		in.trouble.failed(ctx, 0, e, wait)
 		if err := Wait(ctx, wait); err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 		in.Metrics.appended(in.Source.Name(), intake, done)
 	}
 	in.backoff.Reset()
-	in.trouble.recovered(ctx)
+	in.trouble.recovered(ctx, 0)
 	if p.CaughtUp && len(p.Events) == 0 && in.OnCaughtUp != nil {
 		in.OnCaughtUp()
 	}
