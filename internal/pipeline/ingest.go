@@ -85,7 +85,7 @@ func (in *Ingest) report(ctx context.Context, c *Condition) {
 // emit puts a page on disk.
 func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 	now := time.Now()
-	in.Metrics.page(in.Source.Name(), p, now)
+	in.Metrics.page(in.Source.Name(), p)
 	if !p.Empty() || (p.Cursor != "" && p.Cursor != in.stored) {
 		intake := in.intake(p, now)
 		done, err := in.Buffer.Append(ctx, in.Source.Name(), intake)

@@ -21,9 +21,8 @@ type Metrics struct {
 	latency                      prometheus.Histogram
 	inFlight                     prometheus.Gauge
 
-	mu      sync.Mutex
-	newest  time.Time            // date of the newest event fetched
-	fetches map[string]time.Time // last page of each source
+	mu     sync.Mutex
+	newest time.Time // date of the newest event fetched
 }
 
 // NewMetrics registers the figures of a tenant.
@@ -53,7 +52,6 @@ func NewMetrics(reg prometheus.Registerer, tenant string) *Metrics {
 			Buckets: []float64{0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400, 604800},
 		}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "gapless", Name: "batches_in_flight", Help: "Batches under way to the destination."}),
-		fetches:  make(map[string]time.Time),
 	}
 	for _, reason := range []string{"too_old", "too_new", "too_large", "invalid"} {
 		m.rejected.WithLabelValues(reason) // there from the start, so that an alert can be written before the first
@@ -68,9 +66,8 @@ func NewMetrics(reg prometheus.Registerer, tenant string) *Metrics {
 }
 
 // page counts what a source brought.
-func (m *Metrics) page(source string, p event.Page, now time.Time) {
+func (m *Metrics) page(source string, p event.Page) {
 	m.mu.Lock()
-	m.fetches[source] = now
 	for _, e := range p.Events {
 		if e.Date.After(m.newest) {
 			m.newest = e.Date
@@ -109,14 +106,6 @@ func (m *Metrics) settled(b Batch, r Receipt, now time.Time) {
 	if len(b.Events) > 0 {
 		m.latency.Observe(max(0, now.Sub(b.Events[0].Date).Seconds()))
 	}
-}
-
-// LastFetch returns when a source last brought a page, even an empty one; zero
-// when it has not yet.
-func (m *Metrics) LastFetch(source string) time.Time {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.fetches[source]
 }
 
 // ingestLag is the lag of the newest event fetched, in seconds.
