@@ -53,7 +53,6 @@ type App struct {
 
 	mu       sync.Mutex
 	cleanups []cleanup // in the order of the starts; Stop runs them backwards
-	stopped  bool
 
 	once once
 }
@@ -103,15 +102,29 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // Stop ends the loops, in its own order
+	var deliveries, sources []func(context.Context)
 	for _, t := range a.tenants {
-		a.onStop("delivery of "+t.name, t.startDelivery(ctx))
+		deliveries = append(deliveries, t.startDelivery(ctx))
+		sources = append(sources, t.startIngest(ctx))
 	}
-	for _, t := range a.tenants {
-		a.onStop("source of "+t.name, t.startIngest(ctx))
-	}
+	a.onStop("deliveries", together(deliveries))
+	a.onStop("sources", together(sources))
 	a.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "started", slog.Int("tenants", len(a.tenants)),
 		slog.String("version", a.opts.Version), slog.String("data_dir", a.opts.Config.DataDir), slog.String("listen", a.Addr()))
 	return nil
+}
+
+// together ends the parts of all tenants at the same time, so that none takes the
+// time of another.
+func together(ends []func(context.Context)) func(context.Context) error {
+	return func(ctx context.Context) error {
+		var all sync.WaitGroup
+		for _, end := range ends {
+			all.Go(func() { end(ctx) })
+		}
+		all.Wait()
+		return nil
+	}
 }
 
 // listen serves the page and the endpoints, if configured.
@@ -166,12 +179,15 @@ func (a *App) Done() <-chan struct{} { return a.once.done }
 // all was.
 func (a *App) Err() error { return a.once.result() }
 
-// Stop ends everything within ctx and returns what went wrong. Events that could
-// not be delivered by then stay in the buffer. A second call does nothing.
+// Stop ends everything within ctx, and within the shutdown_timeout at the latest,
+// and returns what went wrong. Events that could not be delivered by then stay in
+// the buffer. A second call does nothing.
 func (a *App) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, a.opts.Config.ShutdownTimeout)
+	defer cancel()
 	a.mu.Lock()
 	cleanups := a.cleanups
-	a.cleanups, a.stopped = nil, true
+	a.cleanups = nil
 	a.mu.Unlock()
 	var errs []error
 	for _, c := range slices.Backward(cleanups) {

@@ -79,7 +79,7 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 		Report: report, OnCaughtUp: func() { built.catchOnce.Do(func() { close(built.caughtUp) }) },
 	}
 	built.deliver = &pipeline.Deliver{
-		Buffer: built.buffer, Sink: built.sink, InFlight: t.CloudWatch.InFlight, Grace: a.opts.Config.ShutdownTimeout / 2,
+		Buffer: built.buffer, Sink: built.sink, InFlight: t.CloudWatch.InFlight,
 		Logger: logger, Metrics: metrics, Report: report, OnSettled: built.noteSettled,
 	}
 	return built, nil
@@ -223,27 +223,42 @@ func (a *App) reporter(t *tenant) func(context.Context, string, *pipeline.Condit
 }
 
 // startIngest starts the source and returns what ends it.
-func (t *tenant) startIngest(ctx context.Context) func(context.Context) error {
-	return loop(ctx, t.ingest.Run)
+func (t *tenant) startIngest(ctx context.Context) func(context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var run sync.WaitGroup
+	run.Go(func() { _ = t.ingest.Run(ctx) }) // always the cause of ctx
+	return func(context.Context) {
+		cancel()
+		run.Wait()
+	}
 }
 
 // startDelivery starts the delivery and returns what ends it: once the buffer is
-// empty, or delivery is in trouble, or the time is over.
-func (t *tenant) startDelivery(ctx context.Context) func(context.Context) error {
-	end := loop(ctx, func(ctx context.Context) error {
-		t.look(ctx)
-		return t.deliver.Run(ctx)
-	})
+// empty, or delivery is in trouble, or the time is over. Calls that are under way
+// then are cut short when the context of the end is.
+func (t *tenant) startDelivery(ctx context.Context) (end func(context.Context)) {
+	calls, abort := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	watched, unwatch := context.WithCancel(ctx)
-	var watch sync.WaitGroup
+	var run, watch sync.WaitGroup
+	run.Go(func() {
+		t.look(ctx)
+		_ = t.deliver.Run(ctx, calls) // always the cause of ctx
+	})
 	watch.Go(func() { t.watch(watched) })
-	return func(ctx context.Context) error {
+	return func(ctx context.Context) {
 		unwatch()
 		watch.Wait()
 		t.drain(ctx)
-		return end(ctx)
+		cancel()
+		defer context.AfterFunc(ctx, func() { abort(errStopping) })()
+		run.Wait()
+		abort(nil)
 	}
 }
+
+// errStopping ends the calls that are under way when the time for a stop is over.
+var errStopping = errors.New("stopping: the time for a call under way is over")
 
 // lookTimeout bounds the look at the destination before the first delivery.
 const lookTimeout = 10 * time.Second
@@ -306,20 +321,5 @@ func (t *tenant) drain(ctx context.Context) {
 		case <-t.settled:
 		case <-tick.C:
 		}
-	}
-}
-
-// loop runs a loop and returns what ends it and waits for it.
-func loop(ctx context.Context, run func(context.Context) error) func(context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = run(ctx) // always the cause of ctx
-	}()
-	return func(context.Context) error {
-		cancel()
-		<-done
-		return nil
 	}
 }

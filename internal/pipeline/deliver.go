@@ -2,16 +2,12 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 )
-
-// errStopping ends a delivery that has outlived its grace.
-var errStopping = errors.New("stopping: the time for a call under way is over")
 
 // Deliver is the loop that moves one tenant's batches from the buffer to the
 // sink. Its fields are set before Run.
@@ -20,11 +16,8 @@ type Deliver struct {
 	Sink   Sink
 	// InFlight is how many batches may be under way at once; at least 1.
 	InFlight int
-	// Grace is how long a call under way may go on once ctx has ended. Cutting
-	// it short would leave the outcome of its batch unknown.
-	Grace   time.Duration
-	Logger  *slog.Logger
-	Metrics *Metrics
+	Logger   *slog.Logger
+	Metrics  *Metrics
 	// Report hears of trouble when it begins or changes, and nil when it ends;
 	// may be nil.
 	Report func(ctx context.Context, part string, c *Condition)
@@ -40,16 +33,11 @@ type Deliver struct {
 const DeliveryPart = "delivery"
 
 // Run delivers until ctx ends; then it takes no more batches, waits for the
-// calls under way and returns the cause. It never gives a batch up.
-func (d *Deliver) Run(ctx context.Context) error {
+// calls under way and returns the cause. It never gives a batch up. The end of
+// calls cuts short what is under way and leaves the outcome of its batch
+// unknown, so it should come later than that of ctx.
+func (d *Deliver) Run(ctx, calls context.Context) error {
 	d.state()
-	calls, abort := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer abort(nil)
-	stopWatch := context.AfterFunc(ctx, func() {
-		grace := time.AfterFunc(d.Grace, func() { abort(errStopping) })
-		context.AfterFunc(calls, func() { grace.Stop() })
-	})
-	defer stopWatch()
 	var workers sync.WaitGroup
 	for i := range max(d.InFlight, 1) {
 		workers.Go(func() { d.work(ctx, calls, taking+1+i) })

@@ -164,12 +164,17 @@ func start(t *testing.T, src pipeline.Source, sink pipeline.Sink) *rig {
 	}
 	to := pipeline.Destination{LogGroup: "/g", LogStream: "s"}
 	r.ingest = &pipeline.Ingest{Source: src, Buffer: r.buffer, Route: func(event.Event) pipeline.Destination { return to }, Logger: logger, Metrics: metrics, Report: report}
-	r.deliver = &pipeline.Deliver{Buffer: r.buffer, Sink: sink, InFlight: 2, Grace: 5 * time.Second, Logger: logger, Metrics: metrics, Report: report}
+	r.deliver = &pipeline.Deliver{Buffer: r.buffer, Sink: sink, InFlight: 2, Logger: logger, Metrics: metrics, Report: report}
 	ctx, cancel := context.WithCancel(t.Context())
 	var loops sync.WaitGroup
 	loops.Go(func() { checkStopped(t, r.ingest.Run(ctx)) })
-	loops.Go(func() { checkStopped(t, r.deliver.Run(ctx)) })
-	r.stop = func() { cancel(); loops.Wait() }
+	calls, abort := context.WithCancel(context.WithoutCancel(ctx))
+	loops.Go(func() { checkStopped(t, r.deliver.Run(ctx, calls)) })
+	r.stop = func() {
+		cancel()
+		defer time.AfterFunc(5*time.Second, abort).Stop()
+		loops.Wait()
+	}
 	t.Cleanup(r.stop)
 	return r
 }
