@@ -1,7 +1,6 @@
 package config
 
 import (
-	"strings"
 	"time"
 )
 
@@ -110,22 +109,4 @@ func (c *Config) AWSFor(t Tenant) AWS {
 	override(&a.Endpoint, t.CloudWatch.Endpoint)
 	override(&a.ExternalID, t.CloudWatch.ExternalID)
 	return a
-}
-
-// BaseURL returns the tenant's base URL without a slash at its end:
-// https://DOMAIN, or the URL that was configured in place of a domain.
-func (t *Tenant) BaseURL() string {
-	if strings.Contains(t.Domain, "://") {
-		return strings.TrimRight(t.Domain, "/")
-	}
-	return "https://" + t.Domain
-}
-
-// APIAudience returns the audience of the tenant's Management API: the one
-// configured, or BaseURL with /api/v2/ added.
-func (t *Tenant) APIAudience() string {
-	if t.Audience != "" {
-		return t.Audience
-	}
-	return t.BaseURL() + "/api/v2/"
 }

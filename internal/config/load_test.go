@@ -375,20 +375,3 @@ func TestAWSFor(t *testing.T) {
 		}
 	}
 }
-
-func TestTenantURLs(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct{ domain, audience, base, api string }{
-		{"dev.example.com", "", "https://dev.example.com", "https://dev.example.com/api/v2/"},
-		{"http://127.0.0.1:4010", "", "http://127.0.0.1:4010", "http://127.0.0.1:4010/api/v2/"},
-		{"https://login.example.com/", "https://dev.us.auth0.com/api/v2/", "https://login.example.com", "https://dev.us.auth0.com/api/v2/"},
-	} {
-		tenant := config.Tenant{Domain: c.domain, Audience: c.audience}
-		if got := tenant.BaseURL(); got != c.base {
-			t.Errorf("BaseURL(%s) = %s, want %s", c.domain, got, c.base)
-		}
-		if got := tenant.APIAudience(); got != c.api {
-			t.Errorf("APIAudience(%s) = %s, want %s", c.domain, got, c.api)
-		}
-	}
-}

@@ -110,9 +110,6 @@ func (s Secret) checkTarget() error {
 // IsZero reports whether there is no secret.
 func (s Secret) IsZero() bool { return s.scheme == "" && s.literal == nil }
 
-// IsReference reports whether the value is kept elsewhere.
-func (s Secret) IsReference() bool { return s.scheme != "" }
-
 // IsRemote reports whether the value is kept in AWS.
 func (s Secret) IsRemote() bool {
 	return s.scheme == schemeSecretsManager || s.scheme == schemeSSM
