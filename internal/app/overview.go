@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
 	"github.com/gaplesslogs/gapless/internal/web"
 )
@@ -83,7 +84,9 @@ func view(f store.TenantStatus) web.Tenant {
 		}
 	}
 	for _, c := range f.Cursors {
-		v.Cursor = c.Cursor
+		if c.Source == source.PollName {
+			v.Cursor = c.Cursor
+		}
 	}
 	for _, c := range f.Conditions {
 		v.Troubles = append(v.Troubles, web.Trouble{Part: c.Part, Class: c.Class, Message: c.Message, Hint: c.Hint, Since: c.Since})

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,13 +60,13 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	if built.sink, err = a.cloudwatchSink(ctx, t, logger); err != nil {
 		return nil, err
 	}
-	route, err := transform.NewRoute(t.Name, t.CloudWatch.LogGroup, t.CloudWatch.LogStream)
+	route, fixed, err := transform.NewRoute(t.Name, t.CloudWatch.LogGroup, t.CloudWatch.LogStream)
 	if err != nil {
 		return nil, misconfigured("read the destination", err)
 	}
-	if destination := t.CloudWatch.LogGroup + t.CloudWatch.LogStream; !strings.Contains(strings.ReplaceAll(destination, "{tenant}", ""), "{") {
-		fixed := route(event.Event{})
-		built.fixed = &fixed
+	if fixed {
+		to := route(event.Event{})
+		built.fixed = &to
 	}
 	if a.opts.Once {
 		built.finish = a.once.tenantDone

@@ -35,19 +35,20 @@ func Placeholders() []string { return []string{"tenant", "date", "type", "catego
 
 // NewRoute compiles the templates of a log group and a log stream. What an event
 // fills in is confined to its place: characters that names may not have, and the
-// slash, become "_", and long values are cut.
-func NewRoute(tenant, logGroup, logStream string) (pipeline.Route, error) {
+// slash, become "_", and long values are cut. fixed says that nothing of an event
+// is filled in, so that all of them go to one destination.
+func NewRoute(tenant, logGroup, logStream string) (route pipeline.Route, fixed bool, err error) {
 	group, err := compile(logGroup, tenant, groupRune)
 	if err != nil {
-		return nil, fmt.Errorf("log_group %q: %w", logGroup, err)
+		return nil, false, fmt.Errorf("log_group %q: %w", logGroup, err)
 	}
 	stream, err := compile(logStream, tenant, streamRune)
 	if err != nil {
-		return nil, fmt.Errorf("log_stream %q: %w", logStream, err)
+		return nil, false, fmt.Errorf("log_stream %q: %w", logStream, err)
 	}
 	return func(e event.Event) pipeline.Destination {
 		return pipeline.Destination{LogGroup: group.expand(e), LogStream: stream.expand(e)}
-	}, nil
+	}, group.fixed != "" && stream.fixed != "", nil
 }
 
 // A part is a piece of a template: text, or the value of an event.

@@ -40,9 +40,12 @@ func TestRoute(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			route, err := transform.NewRoute("acme", tt.group, tt.stream)
+			route, fixed, err := transform.NewRoute("acme", tt.group, tt.stream)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if want := name == "fixed" || name == "tenant"; fixed != want {
+				t.Errorf("fixed is %t, want %t", fixed, want)
 			}
 			if diff := cmp.Diff(tt.want, route(tt.event)); diff != "" {
 				t.Errorf("destination (-want +got):\n%s", diff)
@@ -58,11 +61,11 @@ func TestRouteRefusesBadTemplates(t *testing.T) {
 		"{date":  "a brace is not closed",
 		"":       "it is empty",
 	} {
-		_, err := transform.NewRoute("acme", "/a", template)
+		_, _, err := transform.NewRoute("acme", "/a", template)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "log_stream") {
 			t.Errorf("stream template %q: got error %v, want one with %q", template, err, want)
 		}
-		if _, err := transform.NewRoute("acme", template, "s"); err == nil || !strings.Contains(err.Error(), "log_group") {
+		if _, _, err := transform.NewRoute("acme", template, "s"); err == nil || !strings.Contains(err.Error(), "log_group") {
 			t.Errorf("group template %q: got error %v, want one that names log_group", template, err)
 		}
 	}
@@ -71,7 +74,7 @@ func TestRouteRefusesBadTemplates(t *testing.T) {
 // Whatever an event says, the names stay valid for AWS and the value in its place.
 func TestRouteConfinesEveryValue(t *testing.T) {
 	t.Parallel()
-	route, err := transform.NewRoute("acme", "/auth0/{type}/end", "a/{type}/b")
+	route, _, err := transform.NewRoute("acme", "/auth0/{type}/end", "a/{type}/b")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +91,7 @@ func TestRouteConfinesEveryValue(t *testing.T) {
 }
 
 func ExampleNewRoute() {
-	route, err := transform.NewRoute("dev-tenant", "/auth0/{tenant}", "{date}/{category}")
+	route, _, err := transform.NewRoute("dev-tenant", "/auth0/{tenant}", "{date}/{category}")
 	if err != nil {
 		panic(err)
 	}
