@@ -1,8 +1,6 @@
 package config
 
-import (
-	"time"
-)
+import "time"
 
 // Config is the whole configuration. The doc tags are its reference; package
 // doc explains how the tags are used.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"sync"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/event"
@@ -27,7 +26,6 @@ type Ingest struct {
 	// OnCaughtUp is called when the source had nothing more; may be nil.
 	OnCaughtUp func()
 
-	setUp   sync.Once
 	backoff Backoff
 	trouble *trouble
 	stored  event.Cursor // what the buffer holds, to spare a transaction
@@ -37,7 +35,7 @@ type Ingest struct {
 // out as its class demands, and the source starts again from the cursor that
 // the buffer holds. The error is the cause of ctx.
 func (in *Ingest) Run(ctx context.Context) error {
-	in.state()
+	in.trouble = &trouble{part: in.Source.Name(), logger: in.Logger, report: in.report}
 	for {
 		err := in.once(ctx)
 		if ctx.Err() != nil {
@@ -54,15 +52,6 @@ func (in *Ingest) Run(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// Trouble returns the trouble that the source is in, nil when there is none.
-func (in *Ingest) Trouble() *Condition { return in.state().current() }
-
-// state returns the trouble, made on the first call.
-func (in *Ingest) state() *trouble {
-	in.setUp.Do(func() { in.trouble = &trouble{part: in.Source.Name(), logger: in.Logger, report: in.report} })
-	return in.trouble
 }
 
 // once runs the source from the stored cursor until it returns.

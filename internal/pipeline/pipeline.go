@@ -23,8 +23,10 @@ type Source interface {
 }
 
 // Emit takes a page and returns nil once it is on disk. Any error means that
-// nothing of the page was stored and that it must be offered again. The page's
-// bytes must not be written to afterwards.
+// nothing of the page was stored and that it must be offered again; a source
+// that starts from its cursor does so by returning the error from Run. One page
+// is offered at a time, and none after Run has returned. The page's bytes must
+// not be written to afterwards.
 //
 // A page that is empty but for CaughtUp tells that the source has nothing more
 // at the moment; it costs no transaction.
@@ -173,15 +175,6 @@ type Rejection struct {
 	Reason string
 	// Detail says more to a person, in one line, without quoting the event.
 	Detail string
-}
-
-// RetryAll returns the receipt that gives every event of a batch back.
-func RetryAll(b Batch) Receipt {
-	r := Receipt{Retry: make([]int, len(b.Events))}
-	for i := range r.Retry {
-		r.Retry[i] = i
-	}
-	return r
 }
 
 // A Sink delivers batches to their destinations.

@@ -281,7 +281,7 @@ func leasesOnce(t *testing.T, b pipeline.Buffer) {
 	second := next(t, b, l)
 	wantIDs(t, second, 0, 3)
 	wantNothing(t, b)
-	settle(t, b, first, pipeline.RetryAll(first))
+	settle(t, b, first, retryAll(first))
 	wantIDs(t, next(t, b, l), 1, 2)
 }
 
@@ -361,4 +361,13 @@ func manyAtOnce(t *testing.T, b pipeline.Buffer) {
 			t.Errorf("event %s was delivered %d times", id, n)
 		}
 	}
+}
+
+// retryAll returns the receipt that gives every event of a batch back.
+func retryAll(b pipeline.Batch) pipeline.Receipt {
+	r := pipeline.Receipt{Retry: make([]int, len(b.Events))}
+	for i := range r.Retry {
+		r.Retry[i] = i
+	}
+	return r
 }

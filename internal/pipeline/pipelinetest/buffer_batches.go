@@ -166,7 +166,7 @@ func wakesUp(t *testing.T, b pipeline.Buffer) {
 	appendEvents(t, b, testEvent(1, 0))
 	batch := <-got
 	wantIDs(t, batch, 1)
-	settle(t, b, batch, pipeline.RetryAll(batch))
+	settle(t, b, batch, retryAll(batch))
 	wantIDs(t, <-got, 1)
 }
 
@@ -201,7 +201,7 @@ func settleMayBeRepeated(t *testing.T, b pipeline.Buffer) {
 	settle(t, b, first, receipt) // must not touch the lease of the second
 	settle(t, b, first, pipeline.Receipt{})
 	wantNothing(t, b)
-	settle(t, b, second, pipeline.RetryAll(second))
+	settle(t, b, second, retryAll(second))
 	wantIDs(t, next(t, b, testLimits()), 2)
 }
 
@@ -230,7 +230,7 @@ func refusesFalseReceipts(t *testing.T, b pipeline.Buffer) {
 		}
 	}
 	wantNothing(t, b) // still leased
-	settle(t, b, batch, pipeline.RetryAll(batch))
+	settle(t, b, batch, retryAll(batch))
 	wantIDs(t, next(t, b, testLimits()), 1, 2)
 }
 
