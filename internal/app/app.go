@@ -92,7 +92,23 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		a.tenants = append(a.tenants, built)
 	}
 	a.once.expect(len(a.tenants))
+	if err := a.tellLeftBehind(ctx); err != nil {
+		return nil, err
+	}
 	return a, nil
+}
+
+// tellLeftBehind warns of events that nobody is going to deliver.
+func (a *App) tellLeftBehind(ctx context.Context) error {
+	figures, err := a.store.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("read figures: %w", err)
+	}
+	for _, f := range leftBehind(figures, a.opts.Config) {
+		a.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "events wait for a tenant that is not configured", slog.String("tenant", f.Tenant),
+			slog.Int64("events", f.BufferedEvents), slog.String("hint", "Configure it again under this name, and they are delivered."))
+	}
+	return nil
 }
 
 // Start opens the listener and starts every tenant. It returns at once; what

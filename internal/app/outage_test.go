@@ -13,6 +13,7 @@ import (
 
 	"github.com/gaplesslogs/gapless/internal/emulator"
 	"github.com/gaplesslogs/gapless/internal/emulator/tenant"
+	"github.com/gaplesslogs/gapless/internal/web"
 )
 
 // TestOutageLongerThanRetention has CloudWatch Logs away for two days while the
@@ -125,4 +126,46 @@ func (w *world) loseDestination(t *testing.T, outage time.Duration, remove func(
 			t.Fatalf("an event is there %d times: %.120s", n, raw)
 		}
 	}
+}
+
+// TestTenantIsLeftBehind takes a tenant out of the configuration while events of
+// it wait: they stay in sight, keep nobody from being ready, and are delivered
+// once it is back.
+func TestTenantIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, t.TempDir(), tenant.Unlimited, "first", "second")
+		defer w.close(t.Context(), t)
+		for _, s := range w.sites {
+			if err := s.tenant.Generate(20, time.Now().Add(-time.Hour), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		second := w.sites[1]
+		onAWS(awsError(503, "ServiceUnavailableException"))(second)
+		w.start(t.Context(), t)
+		<-time.After(time.Minute)
+		w.stop(t.Context(), t, w.cfg.ShutdownTimeout)
+		second.aws.Clear()
+
+		both := w.cfg.Tenants
+		w.cfg.Tenants = both[:1]
+		w.start(t.Context(), t)
+		<-time.After(time.Minute)
+		if o := w.overview(t.Context(), t, "second"); o.State != web.StateStopped || o.Buffered < 20 {
+			t.Errorf("the tenant is %s with %d events, want it in sight", o.State, o.Buffered)
+		}
+		if status, body := w.readiness(t.Context(), t); status != http.StatusOK {
+			t.Errorf("readyz answers %d %q", status, body)
+		}
+		w.stop(t.Context(), t, w.cfg.ShutdownTimeout)
+
+		w.cfg.Tenants = both
+		w.start(t.Context(), t)
+		<-time.After(time.Minute)
+		second.compare(t)
+		if o := w.overview(t.Context(), t, "second"); o.State != web.StateDelivered {
+			t.Errorf("the tenant is %s once it is back", o.State)
+		}
+	})
 }

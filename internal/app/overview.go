@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/config"
@@ -36,7 +37,8 @@ func ReadOverview(ctx context.Context, cfg *config.Config, version string) (_ we
 }
 
 // overview puts the figures of the store beside the configuration. A tenant that
-// is configured and unknown to the store shows up empty.
+// is configured and unknown to the store shows up empty; one that is no longer
+// configured shows up as long as events of it wait for delivery.
 func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version string, running bool) (web.Overview, error) {
 	figures, err := r.Status(ctx)
 	if err != nil {
@@ -54,7 +56,21 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 		v.Judge(running)
 		o.Tenants = append(o.Tenants, v)
 	}
+	for _, f := range leftBehind(figures, cfg) {
+		v := view(f)
+		v.Name, v.Source, v.Destination = f.Tenant, "not configured any more", "nothing, until it is again"
+		v.Judge(false)
+		o.Tenants = append(o.Tenants, v)
+	}
 	return o, nil
+}
+
+// leftBehind returns the tenants that are not configured and of which events wait
+// for delivery: a tenant was renamed, or removed too early.
+func leftBehind(figures []store.TenantStatus, cfg *config.Config) []store.TenantStatus {
+	return slices.DeleteFunc(slices.Clone(figures), func(f store.TenantStatus) bool {
+		return f.BufferedEvents == 0 || slices.ContainsFunc(cfg.Tenants, func(t config.Tenant) bool { return t.Name == f.Tenant })
+	})
 }
 
 // view turns the store's figures of a tenant into those that people see.
