@@ -33,7 +33,7 @@ func fewerChecks() {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
 	if !given {
-		if err := flag.Set(name, "20"); err != nil {
+		if err := flag.Set(name, "12"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

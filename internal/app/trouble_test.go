@@ -72,10 +72,10 @@ func troubles() map[string]trouble {
 			strike: onAWS(emulator.Fault{Kind: emulator.FaultHang}),
 			lasts:  time.Hour, parts: map[string]string{"delivery": "transient"}, state: web.StateTrouble, within: timeout + 40*time.Second,
 		},
-		"5xx for two days": {
-			strike: onAWS(awsError(503, "ServiceUnavailableException")),
+		"5xx for two days": { // with a wait that is asked for, so that there are fewer tries
+			strike: onAWS(emulator.Fault{Status: 503, Header: map[string]string{"Retry-After": "120"}}),
 			shape:  seldom,
-			lasts:  48 * time.Hour, parts: map[string]string{"delivery": "transient"}, state: web.StateTrouble, within: 40 * time.Second,
+			lasts:  48 * time.Hour, parts: map[string]string{"delivery": "transient"}, state: web.StateTrouble, within: 2*time.Minute + 10*time.Second,
 		},
 		"buffer full": {
 			strike: onAWS(awsError(503, "ServiceUnavailableException")),
