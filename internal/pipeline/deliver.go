@@ -93,12 +93,13 @@ func (d *Deliver) one(ctx, calls context.Context, worker int, b Batch) error {
 	d.Metrics.inFlight.Set(float64(d.inFlight.Add(1)))
 	defer func() { d.Metrics.inFlight.Set(float64(d.inFlight.Add(-1))) }()
 	var backoff Backoff
-	receipt, err := d.Sink.Deliver(calls, b)
+	receipt, err := d.try(calls, &b)
 	for err != nil {
 		if stop := d.retry(ctx, worker, &backoff, fmt.Errorf("deliver batch: %w", err)); stop != nil {
-			return stop // the batch stays in the buffer
+			d.giveBack(calls, b)
+			return stop
 		}
-		receipt, err = d.Sink.Deliver(calls, b)
+		receipt, err = d.try(calls, &b)
 	}
 	backoff.Reset()
 	for {
@@ -117,6 +118,26 @@ func (d *Deliver) one(ctx, calls context.Context, worker int, b Batch) error {
 		d.OnSettled()
 	}
 	return nil
+}
+
+// try sends a batch once. An outcome that stays unknown puts the batch in doubt
+// for the next try.
+func (d *Deliver) try(ctx context.Context, b *Batch) (Receipt, error) {
+	began := time.Now()
+	receipt, err := d.Sink.Deliver(ctx, *b)
+	if err != nil && Classify(err).OutcomeUnknown {
+		b.Doubt = b.Doubt.Join(Doubt{From: began, Until: time.Now()})
+	}
+	return receipt, err
+}
+
+// giveBack leaves a batch in the buffer because the program stops. If it surely
+// has not arrived its lease ends on disk, too, so that the next start has nothing
+// to look up; when that fails the next start looks, and finds nothing.
+func (d *Deliver) giveBack(ctx context.Context, b Batch) {
+	if b.Doubt.IsZero() {
+		_ = d.Buffer.Settle(ctx, b, RetryAll(b, Doubt{}))
+	}
 }
 
 // retry notes a failure and waits; an error says that ctx has ended.

@@ -51,6 +51,8 @@ type Error struct {
 	Class Class
 	// RetryAfter is the wait that the server asked for; zero when it did not.
 	RetryAfter time.Duration
+	// OutcomeUnknown says that what was tried may have been done nevertheless.
+	OutcomeUnknown bool
 	// Hint tells a person what to do, as a sentence; may be empty.
 	Hint string
 	// Err is the cause.

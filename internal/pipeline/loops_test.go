@@ -74,6 +74,7 @@ type answers struct {
 	hold   chan struct{} // when not nil, Deliver waits for it
 	most   int
 	now    int
+	doubts []pipeline.Doubt // of the batches, call by call
 }
 
 type answer struct {
@@ -88,6 +89,7 @@ func (*answers) Limits() pipeline.Limits {
 func (s *answers) Deliver(ctx context.Context, b pipeline.Batch) (pipeline.Receipt, error) {
 	s.mu.Lock()
 	s.calls++
+	s.doubts = append(s.doubts, b.Doubt)
 	s.now++
 	s.most = max(s.most, s.now)
 	var a answer
@@ -351,6 +353,51 @@ func TestStopCutsACallThatOutlivesItsGrace(t *testing.T) {
 			t.Errorf("the buffer holds %d events, want all 3: none is known to be delivered", r.buffer.Len())
 		}
 	})
+}
+
+// TestUnknownOutcomesPutABatchInDoubt tells the sink what may have been sent: not
+// before a call whose outcome is unknown, and from then on for all of its tries.
+func TestUnknownOutcomesPutABatchInDoubt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		unknown := &pipeline.Error{Op: "deliver", OutcomeUnknown: true, Err: errRefused}
+		sink := &answers{script: []answer{{err: errRefused}, {err: unknown}, {err: errRefused}, {err: unknown}}}
+		src := &tape{ids: []string{"a"}, size: 1}
+		r := start(t, src, sink)
+		<-time.After(time.Minute)
+		r.stop()
+		if len(sink.doubts) != 5 {
+			t.Fatalf("%d calls, want 5", len(sink.doubts))
+		}
+		for i, d := range sink.doubts {
+			if d.IsZero() != (i < 2) {
+				t.Errorf("call %d has the doubt %v", i, d)
+			}
+		}
+		if second, last := sink.doubts[2], sink.doubts[4]; !last.From.Equal(second.From) || !last.Until.After(second.Until) {
+			t.Errorf("the doubt grew from %v to %v", second, last)
+		}
+	})
+}
+
+// TestStopGivesBackWhatWasNotSent ends the lease of a batch whose outcome is
+// known, and only of that.
+func TestStopGivesBackWhatWasNotSent(t *testing.T) {
+	t.Parallel()
+	for unknown, want := range map[bool]int{false: 1, true: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			failing := &answers{script: slices.Repeat([]answer{{err: &pipeline.Error{OutcomeUnknown: unknown, Err: errRefused}}}, 1000)}
+			r := start(t, &tape{ids: []string{"a"}, size: 1}, failing)
+			<-time.After(time.Minute)
+			r.stop()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			batch, err := r.buffer.Next(ctx, failing.Limits())
+			if len(batch.Events) != want || (want == 0) != (err != nil) {
+				t.Errorf("outcome unknown %v: %d events are free after the stop (%v), want %d", unknown, len(batch.Events), err, want)
+			}
+		})
+	}
 }
 
 func TestBatchesAreInFlightTogether(t *testing.T) {

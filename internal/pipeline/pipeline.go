@@ -101,7 +101,8 @@ type Buffer interface {
 	// Next takes the oldest events of one destination, by their date, up to the
 	// limits. It blocks until a batch is full or has lingered, or ctx ends. The
 	// events are leased to the caller until Settle or the end of the process:
-	// no other Next returns them.
+	// no other Next returns them. The lease is on disk when Next returns: should
+	// the process end before Settle, the events come again with a Doubt.
 	Next(ctx context.Context, l Limits) (Batch, error)
 
 	// Settle makes the outcome of a batch durable: delivered events leave the
@@ -151,6 +152,33 @@ type Batch struct {
 	Events []event.Event
 	// Keys name the events to the buffer that made the batch, in the same order.
 	Keys []int64
+	// Doubt, when not zero, says that some of the events may have arrived
+	// already.
+	Doubt Doubt
+}
+
+// A Doubt is the time in which events may have been sent by a call whose outcome
+// is not known: the process died, or the answer was lost. The zero Doubt is none.
+type Doubt struct{ From, Until time.Time }
+
+// IsZero reports whether there is no doubt.
+func (d Doubt) IsZero() bool { return d.From.IsZero() }
+
+// Join returns the doubt that covers both.
+func (d Doubt) Join(o Doubt) Doubt {
+	switch {
+	case d.IsZero():
+		return o
+	case o.IsZero():
+		return d
+	}
+	if o.From.Before(d.From) {
+		d.From = o.From
+	}
+	if o.Until.After(d.Until) {
+		d.Until = o.Until
+	}
+	return d
 }
 
 // A Receipt says what became of each event of a batch: every one was delivered
@@ -164,6 +192,18 @@ type Receipt struct {
 	Altered []Rejection
 	// Retry names the events to be tried again.
 	Retry []int
+	// Doubt, when not zero, says that those of Retry may have arrived all the
+	// same.
+	Doubt Doubt
+}
+
+// RetryAll returns the receipt that gives every event of a batch back.
+func RetryAll(b Batch, d Doubt) Receipt {
+	r := Receipt{Retry: make([]int, len(b.Events)), Doubt: d}
+	for i := range r.Retry {
+		r.Retry[i] = i
+	}
+	return r
 }
 
 // A Rejection is an event that the destination did not take, or not as it was.
@@ -181,9 +221,11 @@ type Rejection struct {
 type Sink interface {
 	// Limits returns what a batch may hold at this moment.
 	Limits() Limits
-	// Deliver sends a batch and says what became of its events. An error means
-	// that nothing is known to have been delivered: the caller sends the whole
-	// batch again. Deliver makes no endless retries of its own. It may be
+	// Deliver sends a batch and says what became of its events. Where the batch
+	// has a Doubt it first looks up which of them have arrived, and sends the
+	// others. An error means that nothing is known to have been delivered: the
+	// caller sends the whole batch again, with a Doubt if the error is of an
+	// OutcomeUnknown. Deliver makes no endless retries of its own. It may be
 	// called at the same time for different batches. It neither keeps nor
 	// changes the batch.
 	Deliver(ctx context.Context, b Batch) (Receipt, error)

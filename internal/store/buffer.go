@@ -31,7 +31,9 @@ type Buffer struct {
 	leases       map[int64]*entry // by lease key
 	leased       map[int64]bool   // by seq
 	lastKey      int64
-	settling     map[int64]chan struct{} // batches being settled, by their first key
+	marks        map[int64]*mark          // by seq: what says on disk that the event may be on its way
+	doubts       map[int64]pipeline.Doubt // by seq: of events that may have arrived
+	settling     map[int64]chan struct{}  // batches being settled, by their first key
 }
 
 var _ pipeline.Buffer = (*Buffer)(nil)
@@ -69,6 +71,9 @@ func (b *Buffer) load(ctx context.Context, t *tx, last int64) error {
 	b.publish(f)
 	b.applied = last
 	b.turns = nil // should this be a second run
+	if err := b.loadMarks(ctx, t); err != nil {
+		return err
+	}
 	return t.query(ctx, func(r *sql.Rows) error {
 		var id int64
 		var d pipeline.Destination

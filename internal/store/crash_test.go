@@ -258,15 +258,7 @@ func (l *ledger) check(t *testing.T, dir string) (next int) {
 		t.Fatalf("the cursor stands at %q, but %d was acknowledged", cursor, l.appended)
 	}
 	st := statusOf(t, s.Reader)
-	buffered := make(map[string]bool)
-	for int64(len(buffered)) < st.BufferedEvents {
-		for _, e := range take(t, b, limits()).Events {
-			if buffered[e.LogID] || l.settled[e.LogID] {
-				t.Fatalf("event %s comes again", e.LogID)
-			}
-			buffered[e.LogID] = true
-		}
-	}
+	buffered := l.takeAll(t, b, st.BufferedEvents)
 	for n := range next {
 		if id := newEvent(n, 0).LogID; !buffered[id] && !l.begun[id] {
 			t.Fatalf("event %d is lost: the cursor stands at %q", n, cursor)
@@ -280,4 +272,30 @@ func (l *ledger) check(t *testing.T, dir string) (next int) {
 		t.Fatalf("%d dead letters of %d rejected events", st.DeadLetters, n)
 	}
 	return next
+}
+
+// takeAll takes what is buffered, one by one, and gives it back. What a child was
+// about to settle may have been sent, and must come in doubt.
+func (l *ledger) takeAll(t *testing.T, b *store.Buffer, n int64) (buffered map[string]bool) {
+	t.Helper()
+	buffered = make(map[string]bool)
+	one := limits()
+	one.MaxEvents = 1
+	var batches []pipeline.Batch
+	for int64(len(buffered)) < n {
+		batch := take(t, b, one)
+		batches = append(batches, batch)
+		id := batch.Events[0].LogID
+		if buffered[id] || l.settled[id] {
+			t.Fatalf("event %s comes again", id)
+		}
+		if l.begun[id] && batch.Doubt.IsZero() {
+			t.Fatalf("event %s may have been sent and is not in doubt", id)
+		}
+		buffered[id] = true
+	}
+	for _, batch := range batches {
+		mustSettle(t, b, batch, pipeline.Receipt{Retry: []int{0}, Doubt: batch.Doubt})
+	}
+	return buffered
 }

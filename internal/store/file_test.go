@@ -47,7 +47,7 @@ func TestMigrationKeepsTheData(t *testing.T) {
 	t.Parallel()
 	dir := filled(t)
 	path := filepath.Join(dir, "gapless.db")
-	broken := withStep(t, "migrations/0002_x.sql", "CREATE TABLE extra (x INTEGER); CREATE TABLE extra (x INTEGER);")
+	broken := withStep(t, "migrations/0003_x.sql", "CREATE TABLE extra (x INTEGER); CREATE TABLE extra (x INTEGER);")
 	if err := store.MigrateFile(t.Context(), path, broken); err == nil {
 		t.Fatal("a broken migration went through")
 	}
@@ -58,7 +58,7 @@ func TestMigrationKeepsTheData(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	good := withStep(t, "migrations/0002_x.sql", "ALTER TABLE tenants ADD COLUMN extra INTEGER NOT NULL DEFAULT 7;")
+	good := withStep(t, "migrations/0003_x.sql", "ALTER TABLE tenants ADD COLUMN extra INTEGER NOT NULL DEFAULT 7;")
 	for range 2 { // the second time there is nothing to do
 		if err := store.MigrateFile(t.Context(), path, good); err != nil {
 			t.Fatalf("migrate: %v", err)
@@ -74,7 +74,7 @@ func TestMigrationsHaveNoHole(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "gapless.db")
 	for name, files := range map[string]fs.FS{
-		"hole":      withStep(t, "migrations/0003_x.sql", "SELECT 1;"),
+		"hole":      withStep(t, "migrations/0004_x.sql", "SELECT 1;"),
 		"no number": withStep(t, "migrations/x.sql", "SELECT 1;"),
 	} {
 		if err := store.MigrateFile(t.Context(), path, files); err == nil {

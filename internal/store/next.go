@@ -25,8 +25,11 @@ func (b *Buffer) Next(ctx context.Context, l pipeline.Limits) (pipeline.Batch, e
 			return pipeline.Batch{}, context.Cause(ctx)
 		}
 		batch, wait, changed, err := b.tryNext(ctx, l)
-		if err != nil || len(batch.Keys) > 0 {
-			return batch, err
+		if err != nil {
+			return pipeline.Batch{}, err
+		}
+		if len(batch.Keys) > 0 {
+			return b.marked(ctx, batch)
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -72,6 +75,20 @@ func (b *Buffer) tryNext(ctx context.Context, l pipeline.Limits) (batch pipeline
 	return pipeline.Batch{}, wait, b.changed, nil
 }
 
+// marked puts on disk that a batch is about to be sent, and takes its events back
+// when that fails.
+func (b *Buffer) marked(ctx context.Context, batch pipeline.Batch) (pipeline.Batch, error) {
+	err := b.mark(ctx, batch)
+	if err == nil {
+		return batch, nil
+	}
+	b.outcome(batch, pipeline.RetryAll(batch, batch.Doubt)).applied()
+	if pipeline.Stopped(ctx, err) {
+		return pipeline.Batch{}, err
+	}
+	return pipeline.Batch{}, fault("mark batch", err)
+}
+
 // cut applies the limits to a window, reading on from disk until the batch is
 // full or nothing is left.
 func (b *Buffer) cut(ctx context.Context, w *window, l pipeline.Limits) (cut, error) {
@@ -113,6 +130,7 @@ func (b *Buffer) lease(w *window, n int) pipeline.Batch {
 		b.leases[b.lastKey] = e
 		b.leased[e.seq] = true
 		batch.Events[i], batch.Keys[i] = e.event(), b.lastKey
+		batch.Doubt = batch.Doubt.Join(b.doubts[e.seq])
 	}
 	return batch
 }

@@ -54,7 +54,7 @@ func (b *Buffer) Settle(ctx context.Context, batch pipeline.Batch, r pipeline.Re
 	}
 	defer done()
 	s := b.outcome(batch, r)
-	if len(s.gone) == 0 { // nothing to change on disk
+	if len(s.gone) == 0 && len(s.known) == 0 { // nothing to change on disk
 		s.applied()
 		return nil
 	}
@@ -124,16 +124,18 @@ func (b *Buffer) beginSettle(ctx context.Context, key int64) (done func(), err e
 // A settling is the outcome of a batch on its way into the file.
 type settling struct {
 	b         *Buffer
-	keys      []int64  // of all leases that end
-	gone      []*entry // leave the buffer
-	retry     []*entry // are available again
+	keys      []int64        // of all leases that end
+	gone      []*entry       // leave the buffer
+	retry     []*entry       // are available again
+	known     []*entry       // of those, the ones that surely have not arrived
+	doubt     pipeline.Doubt // of the others of retry
 	letters   []letter
 	delivered int
 }
 
 // outcome looks up the leases of a batch and sorts them by the receipt.
 func (b *Buffer) outcome(batch pipeline.Batch, r pipeline.Receipt) *settling {
-	s := &settling{b: b}
+	s := &settling{b: b, doubt: r.Doubt}
 	retry := make(map[int]bool, len(r.Retry))
 	for _, i := range r.Retry {
 		retry[i] = true
@@ -151,6 +153,9 @@ func (b *Buffer) outcome(batch pipeline.Batch, r pipeline.Receipt) *settling {
 			s.gone = append(s.gone, e)
 		}
 		s.keys = append(s.keys, key)
+	}
+	if r.Doubt.IsZero() {
+		s.known = s.retry
 	}
 	s.delivered = len(s.gone)
 	for _, x := range r.Rejected {
@@ -184,6 +189,11 @@ func (s *settling) run(ctx context.Context, t *tx) error {
 			return err
 		}
 		t.count(l.kind, l.reason, 1)
+	}
+	for _, id := range s.b.ending(slices.Concat(s.gone, s.known)) {
+		if err := t.exec(ctx, "DELETE FROM sending WHERE id = ?", id); err != nil {
+			return err
+		}
 	}
 	if s.delivered > 0 {
 		f.deliveredAt = t.now.UnixMicro()
@@ -232,8 +242,16 @@ func (s *settling) applied() {
 		delete(b.leased, b.leases[key].seq)
 		delete(b.leases, key)
 	}
+	b.unmark(s.gone)
+	b.unmark(s.known)
+	for _, e := range slices.Concat(s.gone, s.retry) {
+		delete(b.doubts, e.seq)
+	}
 	for _, e := range s.retry {
 		e.since = now
+		if !s.doubt.IsZero() {
+			b.doubts[e.seq] = s.doubt
+		}
 	}
 	if len(s.retry) > 0 {
 		b.offer(s.retry)

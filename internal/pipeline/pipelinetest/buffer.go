@@ -43,6 +43,7 @@ func TestBuffer(t *testing.T, open func(t *testing.T) pipeline.Buffer) {
 		{"WakesUp", wakesUp},
 		{"SettlesEachOutcome", settlesEachOutcome},
 		{"SettleMayBeRepeated", settleMayBeRepeated},
+		{"KeepsDoubt", keepsDoubt},
 		{"RefusesFalseReceipts", refusesFalseReceipts},
 		{"EndsWithItsContext", endsWithContext},
 		{"ManyAtOnce", manyAtOnce},
@@ -281,7 +282,7 @@ func leasesOnce(t *testing.T, b pipeline.Buffer) {
 	second := next(t, b, l)
 	wantIDs(t, second, 0, 3)
 	wantNothing(t, b)
-	settle(t, b, first, retryAll(first))
+	settle(t, b, first, pipeline.RetryAll(first, pipeline.Doubt{}))
 	wantIDs(t, next(t, b, l), 1, 2)
 }
 
@@ -361,13 +362,4 @@ func manyAtOnce(t *testing.T, b pipeline.Buffer) {
 			t.Errorf("event %s was delivered %d times", id, n)
 		}
 	}
-}
-
-// retryAll returns the receipt that gives every event of a batch back.
-func retryAll(b pipeline.Batch) pipeline.Receipt {
-	r := pipeline.Receipt{Retry: make([]int, len(b.Events))}
-	for i := range r.Retry {
-		r.Retry[i] = i
-	}
-	return r
 }

@@ -166,7 +166,7 @@ func wakesUp(t *testing.T, b pipeline.Buffer) {
 	appendEvents(t, b, testEvent(1, 0))
 	batch := <-got
 	wantIDs(t, batch, 1)
-	settle(t, b, batch, retryAll(batch))
+	settle(t, b, batch, pipeline.RetryAll(batch, pipeline.Doubt{}))
 	wantIDs(t, <-got, 1)
 }
 
@@ -201,8 +201,28 @@ func settleMayBeRepeated(t *testing.T, b pipeline.Buffer) {
 	settle(t, b, first, receipt) // must not touch the lease of the second
 	settle(t, b, first, pipeline.Receipt{})
 	wantNothing(t, b)
-	settle(t, b, second, retryAll(second))
+	settle(t, b, second, pipeline.RetryAll(second, pipeline.Doubt{}))
 	wantIDs(t, next(t, b, testLimits()), 2)
+}
+
+func keepsDoubt(t *testing.T, b pipeline.Buffer) {
+	t.Helper()
+	appendEvents(t, b, testEvent(1, 0), testEvent(2, 0), testEvent(3, 0))
+	batch := next(t, b, testLimits())
+	if !batch.Doubt.IsZero() {
+		t.Errorf("a batch that was never sent has the doubt %v", batch.Doubt)
+	}
+	doubt := pipeline.Doubt{From: testStart, Until: testStart.Add(time.Second)}
+	settle(t, b, batch, pipeline.Receipt{Retry: []int{0, 2}, Doubt: doubt})
+	batch = next(t, b, testLimits())
+	wantIDs(t, batch, 1, 3)
+	if batch.Doubt != doubt {
+		t.Errorf("the batch has the doubt %v, want %v", batch.Doubt, doubt)
+	}
+	settle(t, b, batch, pipeline.RetryAll(batch, pipeline.Doubt{})) // looked up: they surely did not arrive
+	if batch = next(t, b, testLimits()); !batch.Doubt.IsZero() {
+		t.Errorf("after a receipt without a doubt the batch has %v", batch.Doubt)
+	}
 }
 
 func refusesFalseReceipts(t *testing.T, b pipeline.Buffer) {
@@ -230,7 +250,7 @@ func refusesFalseReceipts(t *testing.T, b pipeline.Buffer) {
 		}
 	}
 	wantNothing(t, b) // still leased
-	settle(t, b, batch, retryAll(batch))
+	settle(t, b, batch, pipeline.RetryAll(batch, pipeline.Doubt{}))
 	wantIDs(t, next(t, b, testLimits()), 1, 2)
 }
 

@@ -50,6 +50,7 @@ type memoryRow struct {
 	to     pipeline.Destination
 	since  time.Time // when it became available
 	leased bool
+	doubt  pipeline.Doubt
 }
 
 // A DeadLetter is what a buffer keeps of an event that was not delivered as it
@@ -259,6 +260,7 @@ func (m *Memory) lease(rows []*memoryRow) pipeline.Batch {
 		m.leases[m.lastKey] = r
 		b.Events = append(b.Events, r.event)
 		b.Keys = append(b.Keys, m.lastKey)
+		b.Doubt = b.Doubt.Join(r.doubt)
 	}
 	return b
 }
@@ -295,7 +297,7 @@ func (m *Memory) Settle(ctx context.Context, b pipeline.Batch, r pipeline.Receip
 		}
 		delete(m.leases, key)
 		if slices.Contains(r.Retry, i) {
-			row.leased, row.since = false, time.Now()
+			row.leased, row.since, row.doubt = false, time.Now(), r.Doubt
 		} else {
 			gone[row] = true
 		}
