@@ -160,7 +160,7 @@ func (a *App) cloudwatchSink(ctx context.Context, t config.Tenant, logger *slog.
 	sink, err := cloudwatch.New(ctx, cloudwatch.Config{
 		Region: aws.Region, Endpoint: aws.Endpoint, Profile: aws.Profile, RoleARN: aws.RoleARN, ExternalID: aws.ExternalID,
 		Create: cw.Create, RetentionDays: cw.RetentionDays, LogGroupClass: cw.LogGroupClass, KMSKeyID: cw.KMSKeyID, Tags: cw.Tags,
-		Linger: cw.Linger, Compression: cw.Compression, RequestTimeout: cw.RequestTimeout,
+		Linger: cw.Linger, Compression: cw.Compression, InDoubtWait: cw.InDoubtWait, RequestTimeout: cw.RequestTimeout,
 		TooOld: string(cw.TooOld), TooNew: string(cw.TooNew), TooLarge: string(cw.TooLarge),
 	}, cloudwatch.Deps{Logger: logger, Registerer: a.registry, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: t.Name})
 	if err != nil {

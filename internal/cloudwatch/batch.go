@@ -11,9 +11,10 @@ import (
 // An item is an event on its way: what will be sent, and where in the batch it
 // came from.
 type item struct {
-	index   int    // in Batch.Events
-	at      int64  // timestamp, milliseconds since 1970
-	message []byte // valid UTF-8, 1 to MaxMessageBytes; may be the event's own bytes
+	index   int       // in Batch.Events
+	at      int64     // timestamp, milliseconds since 1970
+	message []byte    // valid UTF-8, 1 to MaxMessageBytes; may be the event's own bytes
+	date    time.Time // of the event, which at mostly is
 }
 
 // size is what an item counts towards MaxBatchBytes.
@@ -49,7 +50,7 @@ const (
 func prepare(b pipeline.Batch, c Config, w window) draft {
 	d := draft{items: make([]item, 0, len(b.Events))}
 	for i, e := range b.Events {
-		it := item{index: i}
+		it := item{index: i, date: e.Date}
 		stamp, reason := timestamp(e.Date, c, w)
 		if reason != "" && stamp.IsZero() {
 			d.reject(i, reason, "the date is outside the time that CloudWatch Logs accepts")

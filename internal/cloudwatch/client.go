@@ -149,6 +149,7 @@ func (p explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
 // The operations in use.
 const (
 	opPut             = "PutLogEvents"
+	opGet             = "GetLogEvents"
 	opCreateGroup     = "CreateLogGroup"
 	opCreateStream    = "CreateLogStream"
 	opRetention       = "PutRetentionPolicy"

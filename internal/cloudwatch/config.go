@@ -75,6 +75,10 @@ type Config struct {
 	TooNew string `json:"too_new" yaml:"too_new"`
 	// TooLarge is the policy for events above 1 MiB: Trim or DeadLetter.
 	TooLarge string `json:"too_large" yaml:"too_large"`
+	// InDoubtWait is how long after a call whose outcome is unknown its events
+	// are looked for, because reads lag behind writes; 0 to 5 min, where 0 looks
+	// once.
+	InDoubtWait time.Duration `json:"in_doubt_wait" yaml:"in_doubt_wait"`
 	// RequestTimeout bounds each call, 1 s to 5 min.
 	RequestTimeout time.Duration `json:"request_timeout" yaml:"request_timeout"`
 }
@@ -88,6 +92,7 @@ func DefaultConfig() Config {
 		TooOld:         Restamp,
 		TooNew:         Restamp,
 		TooLarge:       Trim,
+		InDoubtWait:    15 * time.Second,
 		RequestTimeout: 30 * time.Second,
 	}
 }
@@ -130,6 +135,9 @@ func (c Config) Validate() error {
 	oneOf("log_group_class", c.LogGroupClass, "", "STANDARD", "INFREQUENT_ACCESS", "ESSENTIALS", "DELIVERY")
 	if c.RetentionDays != 0 && !slices.Contains(retentionDays, c.RetentionDays) {
 		bad("retention_days", "%d is not a retention of CloudWatch Logs; take 0 (for ever) or one of %v", c.RetentionDays, retentionDays)
+	}
+	if c.InDoubtWait < 0 || c.InDoubtWait > 5*time.Minute {
+		bad("in_doubt_wait", "%v is not between 0 and 5m", c.InDoubtWait)
 	}
 	if c.Linger < 0 || c.Linger > time.Minute {
 		bad("linger", "%v is not between 0 and 1m", c.Linger)

@@ -25,6 +25,7 @@ type delivery struct {
 	window window
 	fates  []fate // by the index in the batch
 	stored int
+	doubt  pipeline.Doubt // of the events without a fate
 	// accepts is true once CloudWatch has taken a request for this destination
 	// in this delivery: what it refuses then is the event's fault.
 	accepts bool
@@ -58,7 +59,7 @@ func (d *delivery) part(ctx context.Context, items []item) error {
 // would share.
 func (d *delivery) refuse(ctx context.Context, it item, f *failure) error {
 	if !d.accepts {
-		if err := d.sink.probe(ctx, d.dest, d.now); err != nil {
+		if err := d.sink.probe(ctx, d.dest, ""); err != nil {
 			return err
 		}
 		d.accepts = true
@@ -105,7 +106,7 @@ func (d *delivery) learn(items []item, r rejected) (againOld, againNew bool) {
 
 // receipt sums up the delivery and counts it.
 func (d *delivery) receipt(from draft) pipeline.Receipt {
-	r := pipeline.Receipt{Rejected: from.rejected}
+	r := pipeline.Receipt{Rejected: from.rejected, Doubt: d.doubt}
 	m := d.sink.metrics
 	for _, it := range from.items {
 		switch f := d.fates[it.index]; {

@@ -96,6 +96,23 @@ func (f *failure) Unwrap() error { return f.err }
 // it did not do what was asked. Without that the outcome is unknown.
 func (f *failure) answered() bool { return f.status >= http.StatusBadRequest }
 
+// outcomeUnknown reports whether the call may have been carried out: it was made
+// and no answer says that it was not. An answer 5xx does not say so, unless it is
+// AWS's own that the service was not available.
+func (f *failure) outcomeUnknown() bool {
+	if f.answered() {
+		return f.status >= http.StatusInternalServerError && !strings.HasPrefix(f.code, "ServiceUnavailable") && f.kind == passing
+	}
+	if _, ok := errors.AsType[*credentialsError](f.err); ok {
+		return false
+	}
+	if _, ok := errors.AsType[*net.DNSError](f.err); ok {
+		return false
+	}
+	e, ok := errors.AsType[*net.OpError](f.err)
+	return !ok || e.Op != "dial"
+}
+
 // understand makes a failure of an error of the SDK.
 func understand(op string, err error) *failure {
 	f := &failure{op: op, err: err}

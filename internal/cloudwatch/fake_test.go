@@ -38,10 +38,15 @@ type cloud struct {
 	poison string
 	// date sends the header Date, as real servers do.
 	date bool
+	// lag is how long after a write its events can be read, page how many at
+	// once.
+	lag  time.Duration
+	page int
 }
 
 type logGroup struct {
 	streams       map[string][]pipelinetest.Stored
+	written       map[string]time.Time // by message
 	retentionDays int
 	class, kms    string
 	tags          map[string]string
@@ -63,7 +68,7 @@ type answer struct {
 	raw     string
 	header  map[string]string
 	cut     bool // drop the connection before anything is done
-	lost    bool // do the work, then drop the connection
+	lost    bool // do the work, then answer with status, or drop the connection
 	hang    bool
 }
 
@@ -145,7 +150,9 @@ type request struct {
 	LogGroupName, LogStreamName             string
 	LogGroupNamePrefix, LogStreamNamePrefix string
 	LogGroupClass, KmsKeyID                 string
-	RetentionInDays                         int
+	RetentionInDays, Limit                  int
+	StartTime, EndTime                      int64
+	NextToken                               string
 	Tags                                    map[string]string
 	LogEvents                               []struct {
 		Message   string
@@ -179,7 +186,11 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	out := c.do(op, in)
 	c.mu.Unlock()
-	if scripted {
+	switch {
+	case scripted && a.status != 0:
+		write(w, a)
+		return
+	case scripted:
 		panic(http.ErrAbortHandler)
 	}
 	if c.date {
@@ -283,6 +294,8 @@ func (c *cloud) do(op string, in request) answer {
 		return answer{raw: `{"logStreams":[]}`}
 	case "PutLogEvents":
 		return c.put(g, in)
+	case "GetLogEvents":
+		return c.get(g, in)
 	default:
 		return refusal("UnknownOperationException", "%s", op)
 	}
@@ -299,6 +312,43 @@ func (c *cloud) describeGroups(in request) answer {
 		retention = fmt.Sprintf(`,"retentionInDays":%d`, g.retentionDays)
 	}
 	return answer{raw: fmt.Sprintf(`{"logGroups":[{"logGroupName":%q%s}]}`, in.LogGroupNamePrefix, retention)}
+}
+
+// get reads a page of events as GetLogEvents does from the head: the end of the
+// stream answers with the token it was asked with.
+func (c *cloud) get(g *logGroup, in request) answer {
+	all, ok := g.streams[in.LogStreamName]
+	if !ok {
+		return noStream
+	}
+	type item struct {
+		Message   string `json:"message"`
+		Timestamp int64  `json:"timestamp"`
+	}
+	var found []item
+	for _, e := range all {
+		at := e.Time.UnixMilli()
+		if at >= in.StartTime && at < in.EndTime && time.Since(g.written[e.Message]) >= c.lag {
+			found = append(found, item{e.Message, at})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b item) int { return int(a.Timestamp - b.Timestamp) })
+	from, page := 0, in.Limit
+	if c.page > 0 {
+		page = c.page
+	}
+	if in.NextToken != "" {
+		if _, err := fmt.Sscanf(in.NextToken, "f/%d", &from); err != nil {
+			return refusal("InvalidParameterException", "The specified nextToken is invalid.")
+		}
+	}
+	from = min(from, len(found))
+	found = found[from:min(from+page, len(found))]
+	body, err := json.Marshal(map[string]any{"events": found, "nextForwardToken": fmt.Sprintf("f/%d", from+len(found)), "nextBackwardToken": "b/0"})
+	if err != nil {
+		return answer{status: 500}
+	}
+	return answer{raw: string(body)}
 }
 
 // put stores events as PutLogEvents does.
@@ -343,7 +393,11 @@ func (c *cloud) put(g *logGroup, in request) answer {
 	case last-first > (24 * time.Hour).Milliseconds():
 		return refusal("InvalidParameterException", "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.")
 	}
+	if g.written == nil {
+		g.written = make(map[string]time.Time)
+	}
 	for _, e := range in.LogEvents[max(tooOld, expired):tooNew] {
+		g.written[e.Message] = time.Now()
 		g.streams[in.LogStreamName] = append(g.streams[in.LogStreamName], pipelinetest.Stored{
 			Destination: pipeline.Destination{LogGroup: in.LogGroupName, LogStream: in.LogStreamName},
 			Time:        time.UnixMilli(e.Timestamp).UTC(), Message: e.Message,

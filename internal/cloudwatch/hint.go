@@ -22,7 +22,7 @@ func (s *Sink) explain(doing string, dest pipeline.Destination, err error) error
 	if !ok {
 		return out
 	}
-	out.RetryAfter = f.retryAfter
+	out.RetryAfter, out.OutcomeUnknown = f.retryAfter, f.op == opPut && f.outcomeUnknown()
 	switch f.kind {
 	case throttled:
 		out.Class = pipeline.Throttled
@@ -80,7 +80,7 @@ func (s *Sink) arn(op string, dest pipeline.Destination) string {
 	}
 	group := fmt.Sprintf("arn:%s:logs:%s:*:log-group:%s", partition, s.region, dest.LogGroup)
 	switch op {
-	case opPut:
+	case opPut, opGet:
 		return group + ":log-stream:" + dest.LogStream
 	case opDescribeGroups:
 		return fmt.Sprintf("arn:%s:logs:%s:*:log-group:*", partition, s.region)

@@ -14,6 +14,7 @@ type metrics struct {
 	restamped   *prometheus.CounterVec
 	altered     *prometheus.CounterVec
 	provisioned *prometheus.CounterVec // by resource
+	doubts      *prometheus.CounterVec // by outcome: found, missing, unchecked
 	seconds     prometheus.Histogram
 }
 
@@ -34,6 +35,7 @@ func newMetrics(reg prometheus.Registerer, tenant string) *metrics {
 		restamped:   vec("restamped_events_total", "Events delivered with another timestamp than their date, by reason.", "reason"),
 		altered:     vec("altered_events_total", "Events delivered with another message than received, by reason.", "reason"),
 		provisioned: vec("provisioned_total", "Log groups and streams that were made.", "resource"),
+		doubts:      vec("in_doubt_events_total", "Events that may have arrived by a call whose outcome is unknown: found there, missing and sent again, or unchecked and sent again.", "outcome"),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "gapless", Subsystem: "cloudwatch", Name: "put_seconds", Help: "Time that a call of PutLogEvents took.",
 			Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
@@ -41,6 +43,13 @@ func newMetrics(reg prometheus.Registerer, tenant string) *metrics {
 	}
 	reg.MustRegister(m.seconds)
 	return m
+}
+
+// inDoubt counts what became of events in doubt.
+func (m *metrics) inDoubt(found, missing, unchecked int) {
+	m.doubts.WithLabelValues("found").Add(float64(found))
+	m.doubts.WithLabelValues("missing").Add(float64(missing))
+	m.doubts.WithLabelValues("unchecked").Add(float64(unchecked))
 }
 
 // result names the outcome of a call of PutLogEvents for the metrics.

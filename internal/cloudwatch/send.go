@@ -56,18 +56,17 @@ func is(err error, k kind) bool {
 // transmit sends a body, compressed unless the endpoint refuses that.
 //
 // As long as no compressed call has worked, one that was answered with an error
-// that could be about the compression is repeated without. When that works, the
-// endpoint is not one for compressed bodies. An outage fails both ways and
-// changes nothing; a call without an answer is not repeated, because it may
-// have been carried out.
+// that could be about the compression raises the question. An answer 4xx has
+// certainly stored nothing, so the same is sent plain. After an answer 5xx the
+// events may be stored; there a probe finds out, and only when the endpoint is
+// seen to take nothing that is compressed is the same sent plain. An outage fails
+// both ways and changes nothing; a call without an answer is not repeated.
 func (s *Sink) transmit(ctx context.Context, dest pipeline.Destination, b *body) (*logs.PutLogEventsOutput, error) {
 	if s.gzip.Load() == gzipOff {
 		return s.put(ctx, dest, b, "")
 	}
-	if b.zipped.Len() == 0 {
-		if err := s.bodies.zip(b); err != nil {
-			return nil, err
-		}
+	if err := s.bodies.zip(b); err != nil {
+		return nil, err
 	}
 	if b.zipped.Len() >= len(b.plain) {
 		return s.put(ctx, dest, b, "")
@@ -77,7 +76,7 @@ func (s *Sink) transmit(ctx context.Context, dest pipeline.Destination, b *body)
 		s.gzip.CompareAndSwap(gzipUnknown, gzipWorks)
 		return out, nil
 	}
-	if s.gzip.Load() != gzipUnknown || !aboutGzip(err) {
+	if s.gzip.Load() != gzipUnknown || !aboutGzip(err) || !s.refusesGzip(ctx, dest, err) {
 		return nil, err
 	}
 	out, plainErr := s.put(ctx, dest, b, "")
@@ -89,6 +88,24 @@ func (s *Sink) transmit(ctx context.Context, dest pipeline.Destination, b *body)
 			slog.String("log_group", dest.LogGroup), slog.Any("error", err))
 	}
 	return out, nil
+}
+
+// refusesGzip reports whether an error that could be about the compression can be
+// nothing else, or has stored nothing whatever it is about.
+func (s *Sink) refusesGzip(ctx context.Context, dest pipeline.Destination, err error) bool {
+	if f, ok := errors.AsType[*failure](err); ok && f.status < http.StatusInternalServerError {
+		return true
+	}
+	zipped := s.probe(ctx, dest, CompressGzip)
+	if zipped == nil {
+		s.gzip.CompareAndSwap(gzipUnknown, gzipWorks)
+		return false
+	}
+	if !aboutGzip(zipped) {
+		return false
+	}
+	plain := s.probe(ctx, dest, "")
+	return plain == nil || is(plain, missing) // it understands what is plain
 }
 
 // aboutGzip reports whether a failure could be the refusal of a compressed body:
@@ -138,9 +155,15 @@ const probeAge = 10 * 365 * day
 // probe asks whether a destination takes anything at all: it sends an event so
 // old that CloudWatch Logs answers with success and drops it. Nothing is stored
 // and no further permission is needed.
-func (s *Sink) probe(ctx context.Context, dest pipeline.Destination, now time.Time) error {
-	b := s.bodies.take(dest, []item{{at: now.Add(-probeAge).UnixMilli(), message: []byte(`{"gapless":"probe"}`)}})
+func (s *Sink) probe(ctx context.Context, dest pipeline.Destination, encoding string) error {
+	at := s.clock.now().Add(-probeAge).UnixMilli()
+	b := s.bodies.take(dest, []item{{at: at, message: []byte(`{"gapless":"probe"}`)}})
 	defer s.bodies.release(b)
-	_, err := s.put(ctx, dest, b, "")
+	if encoding == CompressGzip {
+		if err := s.bodies.zip(b); err != nil {
+			return err
+		}
+	}
+	_, err := s.put(ctx, dest, b, encoding)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -42,6 +43,8 @@ type Sink struct {
 	bodies  bodies
 	gzip    atomic.Int32 // what is known of the endpoint: gzipUnknown, …
 	targets targets
+
+	readable readable
 }
 
 var _ pipeline.Sink = (*Sink)(nil)
@@ -80,9 +83,9 @@ func (s *Sink) Limits() pipeline.Limits {
 // stands alone.
 //
 // An error is a *pipeline.Error with its class. It means that no event is known
-// to have been stored; after a fault of the network or an answer 5xx it is
-// unknown whether some were. When a part was stored and a later one failed,
-// there is no error: the events without an outcome are in Receipt.Retry.
+// to have been stored; after a fault of the network or an answer 5xx the outcome
+// is unknown. When a part was stored and a later one failed, there is no error:
+// the events without an outcome are in Receipt.Retry.
 func (s *Sink) Deliver(ctx context.Context, b pipeline.Batch) (pipeline.Receipt, error) {
 	if len(b.Events) == 0 {
 		return pipeline.Receipt{}, nil
@@ -90,14 +93,22 @@ func (s *Sink) Deliver(ctx context.Context, b pipeline.Batch) (pipeline.Receipt,
 	if err := validDestination(b.Destination); err != nil {
 		return pipeline.Receipt{}, err
 	}
+	began := time.Now()
 	d := &delivery{sink: s, dest: b.Destination, now: s.clock.now(), fates: make([]fate, len(b.Events))}
 	d.window = s.windows.at(b.Destination.LogGroup, d.now)
 	draft := prepare(b, s.config, d.window)
-	for _, part := range split(draft.items) {
+	items, err := d.notArrived(ctx, b, draft.items)
+	if err != nil {
+		return pipeline.Receipt{}, err
+	}
+	for _, part := range split(items) {
 		if err := d.part(ctx, part); err != nil {
 			err = s.explain("deliver to", b.Destination, err)
 			if d.stored == 0 {
 				return pipeline.Receipt{}, err
+			}
+			if pipeline.Classify(err).OutcomeUnknown {
+				d.doubt = pipeline.Doubt{From: began, Until: time.Now()}
 			}
 			s.logger.LogAttrs(ctx, slog.LevelDebug, "part of a batch goes again",
 				slog.String("log_group", b.Destination.LogGroup), slog.Int("stored", d.stored), slog.Any("error", err))
@@ -105,6 +116,28 @@ func (s *Sink) Deliver(ctx context.Context, b pipeline.Batch) (pipeline.Receipt,
 		}
 	}
 	return d.receipt(draft), nil
+}
+
+// notArrived returns the items of a batch that are to be sent: all of them, but
+// where the batch is in doubt those that are found to have arrived.
+func (d *delivery) notArrived(ctx context.Context, b pipeline.Batch, items []item) ([]item, error) {
+	if b.Doubt.IsZero() {
+		return items, nil
+	}
+	found, err := d.lookUp(ctx, b.Doubt, items)
+	if err != nil {
+		return nil, d.sink.explain("look up what has arrived in", d.dest, err)
+	}
+	var left []item
+	for _, it := range items {
+		if found[it.index] {
+			d.fates[it.index] = fate{stored: true}
+			d.stored++
+		} else {
+			left = append(left, it)
+		}
+	}
+	return left, nil
 }
 
 // validDestination refuses names that CloudWatch Logs can never take.

@@ -49,6 +49,7 @@ func (s *Sink) Check(ctx context.Context, dest pipeline.Destination) error {
 		return s.explain("check", dest, err)
 	}
 	s.learnGroup(ctx, dest.LogGroup)
+	s.checkReading(ctx, dest)
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gaplesslogs/gapless/internal/pipeline"
 )
 
 // pastSteps are how far back a group may accept events, longest first: the
@@ -30,6 +32,11 @@ func windowOf(now time.Time, past, future time.Duration) window {
 	return window{oldest: now.Add(pastMargin - past), newest: now.Add(future - futureMargin), past: past, future: future}
 }
 
+// clamp moves a date into the window.
+func (w window) clamp(t time.Time) time.Time {
+	return pipeline.Limits{Oldest: w.oldest, Newest: w.newest}.Clamp(t)
+}
+
 // windows remembers what the log groups accept. It is safe for concurrent use.
 type windows struct {
 	mu     sync.Mutex
@@ -48,6 +55,13 @@ func (w *windows) at(group string, now time.Time) window {
 	defer w.mu.Unlock()
 	r := w.reachOf(group, now)
 	return windowOf(now, r.past, r.future)
+}
+
+// known reports whether the window of a group was learned from CloudWatch.
+func (w *windows) known(group string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.groups[group].until.IsZero()
 }
 
 // widest returns the widest window of the groups seen so far; with one group,
@@ -129,7 +143,10 @@ type clock struct{ ahead atomic.Int64 }
 const skewIgnored = time.Minute
 
 // now returns the time at CloudWatch.
-func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) now() time.Time { return time.Now().Add(c.offset()) }
+
+// offset returns how far CloudWatch's clock is ahead of ours.
+func (c *clock) offset() time.Duration { return time.Duration(c.ahead.Load()) }
 
 // heard notes the Date of an answer.
 func (c *clock) heard(server time.Time) {

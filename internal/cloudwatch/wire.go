@@ -72,9 +72,12 @@ func (b *body) write(dest pipeline.Destination, items []item) {
 	b.plain = out
 }
 
-// zip compresses the body. The lowest level is the right one: the bytes are paid
+// zip compresses the body, unless that was done. The lowest level is the right one: the bytes are paid
 // for uncompressed, so only the network gains.
 func (p *bodies) zip(b *body) error {
+	if b.zipped.Len() > 0 {
+		return nil
+	}
 	w, ok := p.writers.Get().(*gzip.Writer)
 	if ok {
 		w.Reset(&b.zipped)

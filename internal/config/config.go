@@ -69,6 +69,7 @@ type CloudWatch struct {
 	Linger         time.Duration     `yaml:"linger" default:"200ms" min:"0s" max:"1m" doc:"How long a batch that is not full waits for more events."`
 	InFlight       int               `yaml:"in_flight" default:"4" min:"1" max:"64" doc:"How many batches may be on their way at once."`
 	Compression    string            `yaml:"compression" default:"gzip" enum:"gzip,none" doc:"Compression of request bodies. An endpoint that refuses gzip is sent plain bodies from then on."`
+	InDoubtWait    time.Duration     `yaml:"in_doubt_wait" default:"15s" min:"0s" max:"5m" doc:"How long after a call whose outcome is not known its events are looked for before they are sent again: reads of CloudWatch Logs lag behind writes. 0s looks once."`
 	RequestTimeout time.Duration     `yaml:"request_timeout" default:"30s" min:"1s" max:"5m" doc:"Time limit of one request to CloudWatch Logs."`
 	TooOld         Policy            `yaml:"too_old" default:"restamp" enum:"restamp,dead_letter" doc:"What to do with an event older than CloudWatch Logs takes (14 days, or the retention of the group): restamp sends it with the oldest timestamp that is accepted, dead_letter keeps it aside."`
 	TooNew         Policy            `yaml:"too_new" default:"restamp" enum:"restamp,dead_letter" doc:"What to do with an event more than 2 hours in the future: restamp sends it with the newest timestamp that is accepted, dead_letter keeps it aside."`

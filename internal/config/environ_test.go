@@ -36,6 +36,7 @@ func other(name string) string {
 		{"TAGS", "a=1,b=x=y"},
 		{"LINGER", "9ms"},
 		{"IN_FLIGHT", "9"},
+		{"IN_DOUBT_WAIT", "9s"},
 		{"COMPRESSION", "none"},
 		{"TOO_OLD", "dead_letter"},
 		{"TOO_NEW", "dead_letter"},

@@ -88,7 +88,7 @@ func TestDefaults(t *testing.T) {
 		Overlap: config.Overlap{Window: 30 * time.Second, Every: 10},
 		CloudWatch: config.CloudWatch{
 			LogGroup: "/auth0/{tenant}", LogStream: "logs", Create: true,
-			Linger: 200 * time.Millisecond, InFlight: 4, Compression: "gzip", RequestTimeout: 30 * time.Second,
+			Linger: 200 * time.Millisecond, InFlight: 4, Compression: "gzip", InDoubtWait: 15 * time.Second, RequestTimeout: 30 * time.Second,
 			TooOld: config.Restamp, TooNew: config.Restamp, TooLarge: config.Trim,
 		},
 	}
