@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -26,6 +27,7 @@ type Deliver struct {
 
 	setUp    sync.Once
 	trouble  *trouble
+	lanes    lanes
 	inFlight atomic.Int64
 }
 
@@ -33,14 +35,16 @@ type Deliver struct {
 const DeliveryPart = "delivery"
 
 // Run delivers until ctx ends; then it takes no more batches, waits for the
-// calls under way and returns the cause. It never gives a batch up. The end of
-// calls cuts short what is under way and leaves the outcome of its batch
-// unknown, so it should come later than that of ctx.
+// calls under way and returns the cause. It never gives an event up: a batch
+// that fails goes back to the buffer, and its destination is held for a while,
+// so that it keeps no worker from the others. The end of calls cuts short what is
+// under way and leaves the outcome of its batch unknown, so it should come later
+// than that of ctx.
 func (d *Deliver) Run(ctx, calls context.Context) error {
 	d.state()
 	var workers sync.WaitGroup
-	for i := range max(d.InFlight, 1) {
-		workers.Go(func() { d.work(ctx, calls, taking+1+i) })
+	for range max(d.InFlight, 1) {
+		workers.Go(func() { d.work(ctx, calls) })
 	}
 	workers.Wait()
 	return context.Cause(ctx)
@@ -62,66 +66,71 @@ func (d *Deliver) report(ctx context.Context, c *Condition) {
 	}
 }
 
-// taking is the strand of the trouble with taking batches, which all workers
-// share: a worker that waits for a batch cannot know that it would get one. The
-// workers themselves are the strands behind it.
-const taking = 0
+// The strands of the trouble, besides the destinations: taking batches and
+// settling them, which all workers share.
+const (
+	strandTake   = "take"
+	strandSettle = "settle"
+)
 
 // work takes batches one after the other. ctx ends the taking, calls ends what
 // is under way.
-func (d *Deliver) work(ctx, calls context.Context, worker int) {
+func (d *Deliver) work(ctx, calls context.Context) {
 	var backoff Backoff
 	for ctx.Err() == nil {
-		b, err := d.Buffer.Next(ctx, d.Sink.Limits())
+		b, err := d.take(ctx)
 		if err != nil {
-			if d.retry(ctx, taking, &backoff, fmt.Errorf("take batch: %w", err)) != nil {
+			if d.retry(ctx, strandTake, &backoff, fmt.Errorf("take batch: %w", err)) != nil {
 				return
 			}
 			continue
 		}
 		backoff.Reset()
-		d.trouble.recovered(ctx, taking)
-		if d.one(ctx, calls, worker, b) != nil {
+		d.trouble.recovered(ctx, strandTake)
+		if d.one(ctx, calls, b) != nil {
 			return
 		}
 	}
 }
 
-// one carries a batch to its end. The error says that the program stops, and
-// that the batch was left as it was.
-func (d *Deliver) one(ctx, calls context.Context, worker int, b Batch) error {
+// take takes a batch of a destination that is not held.
+func (d *Deliver) take(ctx context.Context) (Batch, error) {
+	for {
+		waiting, done := d.lanes.wait(ctx)
+		l := d.Sink.Limits()
+		l.Held = d.lanes.held
+		b, err := d.Buffer.Next(waiting, l)
+		done()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, errLaneFree) {
+			return b, err
+		}
+	}
+}
+
+// one tries to deliver a batch and settles it: as the receipt says, or back into
+// the buffer. The error says that the program stops and that the batch could not
+// be settled.
+func (d *Deliver) one(ctx, calls context.Context, b Batch) error {
 	d.Metrics.inFlight.Set(float64(d.inFlight.Add(1)))
 	defer func() { d.Metrics.inFlight.Set(float64(d.inFlight.Add(-1))) }()
-	var backoff Backoff
-	receipt, err := d.try(calls, &b)
-	for err != nil {
-		if stop := d.retry(ctx, worker, &backoff, fmt.Errorf("deliver batch: %w", err)); stop != nil {
-			d.giveBack(calls, b)
-			return stop
-		}
-		receipt, err = d.try(calls, &b)
+	receipt, failure := d.try(calls, &b)
+	if failure != nil {
+		d.failed(ctx, b.Destination, failure)
+		receipt = RetryAll(b, b.Doubt)
 	}
-	backoff.Reset()
-	for {
-		err := d.Buffer.Settle(calls, b, receipt)
-		if err == nil {
-			break
-		}
-		// Delivered but not settled: sending it again would double it.
-		if stop := d.retry(calls, worker, &backoff, fmt.Errorf("settle batch: %w", err)); stop != nil {
-			return stop
-		}
+	if err := d.settle(calls, b, receipt); err != nil || failure != nil {
+		return err
 	}
 	d.Metrics.settled(b, receipt, time.Now())
-	d.trouble.recovered(ctx, worker)
+	d.lanes.free(b.Destination)
+	d.trouble.recovered(ctx, b.Destination.strand())
 	if d.OnSettled != nil {
 		d.OnSettled()
 	}
 	return nil
 }
 
-// try sends a batch once. An outcome that stays unknown puts the batch in doubt
-// for the next try.
+// try sends a batch once. An outcome that stays unknown puts the batch in doubt.
 func (d *Deliver) try(ctx context.Context, b *Batch) (Receipt, error) {
 	began := time.Now()
 	receipt, err := d.Sink.Deliver(ctx, *b)
@@ -131,17 +140,34 @@ func (d *Deliver) try(ctx context.Context, b *Batch) (Receipt, error) {
 	return receipt, err
 }
 
-// giveBack leaves a batch in the buffer because the program stops. If it surely
-// has not arrived its lease ends on disk, too, so that the next start has nothing
-// to look up; when that fails the next start looks, and finds nothing.
-func (d *Deliver) giveBack(ctx context.Context, b Batch) {
-	if b.Doubt.IsZero() {
-		_ = d.Buffer.Settle(ctx, b, RetryAll(b, Doubt{}))
+// failed holds a destination and tells of it, unless the program stops.
+func (d *Deliver) failed(ctx context.Context, to Destination, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	e := Classify(fmt.Errorf("deliver batch: %w", err))
+	d.Metrics.retries.WithLabelValues(DeliveryPart, e.Class.String()).Inc()
+	d.trouble.failed(ctx, to.strand(), e, d.lanes.hold(to, e))
+}
+
+// settle makes the outcome of a batch durable, however often that takes:
+// delivered and not settled, it would be looked up or doubled.
+func (d *Deliver) settle(calls context.Context, b Batch, r Receipt) error {
+	var backoff Backoff
+	for {
+		err := d.Buffer.Settle(calls, b, r)
+		if err == nil {
+			d.trouble.recovered(calls, strandSettle)
+			return nil
+		}
+		if stop := d.retry(calls, strandSettle, &backoff, fmt.Errorf("settle batch: %w", err)); stop != nil {
+			return stop
+		}
 	}
 }
 
 // retry notes a failure and waits; an error says that ctx has ended.
-func (d *Deliver) retry(ctx context.Context, strand int, backoff *Backoff, err error) error {
+func (d *Deliver) retry(ctx context.Context, strand string, backoff *Backoff, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -85,7 +85,7 @@ func Classify(err error) Error {
 	if errors.Is(err, ErrBufferFull) {
 		out.Class = Throttled
 	}
-	out.Err = err
+	out.Op, out.Err = "", err // its text begins with the operation
 	return out
 }
 

@@ -47,7 +47,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 		e := Classify(err)
 		in.Metrics.retries.WithLabelValues(in.Source.Name(), e.Class.String()).Inc()
 		wait := in.backoff.Next(e)
-		in.trouble.failed(ctx, 0, e, wait)
+		in.trouble.failed(ctx, strandSource, e, wait)
 		if err := Wait(ctx, wait); err != nil {
 			return err
 		}
@@ -63,6 +63,9 @@ func (in *Ingest) once(ctx context.Context) error {
 	in.stored = from
 	return in.Source.Run(ctx, from, in.emit)
 }
+
+// strandSource is the only strand of the trouble of a source.
+const strandSource = "source"
 
 // report forwards a change of the trouble.
 func (in *Ingest) report(ctx context.Context, c *Condition) {
@@ -87,7 +90,7 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 		in.Metrics.appended(in.Source.Name(), intake, done)
 	}
 	in.backoff.Reset()
-	in.trouble.recovered(ctx, 0)
+	in.trouble.recovered(ctx, strandSource)
 	if p.CaughtUp && len(p.Events) == 0 && in.OnCaughtUp != nil {
 		in.OnCaughtUp()
 	}

@@ -53,6 +53,10 @@ type Destination struct {
 	LogStream string
 }
 
+// strand names the destination in the trouble of a delivery; no name of a log
+// stream holds a colon.
+func (d Destination) strand() string { return d.LogGroup + ":" + d.LogStream }
+
 // A Route finds the destination of an event. It is pure.
 type Route func(e event.Event) Destination
 
@@ -114,7 +118,7 @@ type Buffer interface {
 	Cursor(ctx context.Context, source string) (event.Cursor, error)
 }
 
-// Limits bound a batch. They come from the sink.
+// Limits bound a batch. They come from the sink, but for Held.
 type Limits struct {
 	// MaxEvents is the largest number of events; at least 1.
 	MaxEvents int
@@ -131,6 +135,18 @@ type Limits struct {
 	Oldest, Newest time.Time
 	// Linger is how long a batch that is not full may wait for more.
 	Linger time.Duration
+	// Held returns until when a destination gets no batch, the zero time when it
+	// may have one; nil holds none. The delivery loop sets it. It must not call
+	// the buffer.
+	Held func(Destination) time.Time
+}
+
+// HeldUntil returns until when a destination gets no batch.
+func (l Limits) HeldUntil(d Destination) time.Time {
+	if l.Held == nil {
+		return time.Time{}
+	}
+	return l.Held(d)
 }
 
 // Clamp moves a date into the window from Oldest to Newest.

@@ -24,8 +24,8 @@ type Condition struct {
 // trouble follows the failures of one loop, so that people hear of a change and
 // of the recovery, and not of each try. It is safe for concurrent use.
 //
-// The loop has one or more strands, such as the workers of a delivery, each known
-// by a number. It is in trouble while any of them is: that the others get on does
+// The loop has one or more strands, such as the destinations of a delivery, each
+// known by a name. It is in trouble while any of them is: that the others get on does
 // not end what one of them cannot get past.
 type trouble struct {
 	part   string
@@ -34,16 +34,16 @@ type trouble struct {
 
 	mu      sync.Mutex
 	now     *Condition
-	failing map[int]Error // the last error of each strand in trouble
+	failing map[string]Error // the last error of each strand in trouble
 }
 
 // failed notes a failure of a strand.
-func (t *trouble) failed(ctx context.Context, strand int, e Error, wait time.Duration) {
+func (t *trouble) failed(ctx context.Context, strand string, e Error, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	told := t.tells(e)
 	if t.now == nil {
-		t.now, t.failing = &Condition{Part: t.part, Since: time.Now()}, make(map[int]Error)
+		t.now, t.failing = &Condition{Part: t.part, Since: time.Now()}, make(map[string]Error)
 	}
 	t.now.Failures++
 	t.failing[strand] = e
@@ -90,7 +90,7 @@ func (t *trouble) tell(ctx context.Context, e Error) {
 
 // recovered notes a success of a strand. The trouble is over when no other strand
 // is in any; otherwise what is left of it is reported.
-func (t *trouble) recovered(ctx context.Context, strand int) {
+func (t *trouble) recovered(ctx context.Context, strand string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, failed := t.failing[strand]; !failed {

@@ -55,6 +55,11 @@ func (b *Buffer) tryNext(ctx context.Context, l pipeline.Limits) (batch pipeline
 	wait = idle
 	for i := 0; i < len(b.turns); {
 		w := b.turns[i]
+		if until := l.HeldUntil(w.to); now.Before(until) {
+			wait = min(wait, until.Sub(now))
+			i++
+			continue
+		}
 		c, err := b.cut(ctx, w, l)
 		if err != nil {
 			return pipeline.Batch{}, 0, nil, err

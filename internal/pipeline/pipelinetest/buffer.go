@@ -36,6 +36,7 @@ func TestBuffer(t *testing.T, open func(t *testing.T) pipeline.Buffer) {
 		{"HoldsTheLimits", holdsTheLimits},
 		{"ClampsDatesForTheSpan", clampsDates},
 		{"OneDestinationPerBatchAllServed", servesAllDestinations},
+		{"HoldsDestinations", holdsDestinations},
 		{"LeasesOnce", leasesOnce},
 		{"Lingers", lingers},
 		{"FullBatchesDoNotLinger", fullBatchesDoNotLinger},

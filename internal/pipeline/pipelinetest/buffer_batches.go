@@ -87,6 +87,31 @@ func servesAllDestinations(t *testing.T, b pipeline.Buffer) {
 	}
 }
 
+func holdsDestinations(t *testing.T, b pipeline.Buffer) {
+	t.Helper()
+	other := pipeline.Destination{LogGroup: "/auth0/dev-tenant", LogStream: "other"}
+	in := intakeOf(testEvent(1, 0), testEvent(2, 0))
+	in.Entries[1].Destination = other
+	if _, err := b.Append(t.Context(), "poll", in); err != nil {
+		t.Fatalf("append: %v", err)
+	}
+	until := time.Now().Add(time.Minute)
+	l := testLimits()
+	l.Held = func(to pipeline.Destination) time.Time {
+		if to == testDestination {
+			return until
+		}
+		return time.Time{}
+	}
+	batch := next(t, b, l)
+	wantIDs(t, batch, 2)
+	settle(t, b, batch, pipeline.Receipt{})
+	wantIDs(t, next(t, b, l), 1)
+	if !time.Now().Equal(until) {
+		t.Errorf("the destination was served at %v, want at the end of the hold, %v", time.Now(), until)
+	}
+}
+
 func lingers(t *testing.T, b pipeline.Buffer) {
 	t.Helper()
 	start := time.Now()

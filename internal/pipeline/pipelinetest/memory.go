@@ -199,6 +199,10 @@ func (m *Memory) choose(l pipeline.Limits, now time.Time) (rows []*memoryRow, wa
 	}
 	for i := range order {
 		to := order[(next+i)%len(order)]
+		if until := l.HeldUntil(to); now.Before(until) {
+			wait = min(wait, until.Sub(now))
+			continue
+		}
 		rows, full := cut(byDestination[to], l)
 		ready := m.readyAt(rows, l)
 		if full || !now.Before(ready) {
