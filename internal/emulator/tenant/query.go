@@ -3,6 +3,7 @@ package tenant
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -271,10 +272,15 @@ func scanWord(q string) (token, string, error) {
 	return word(b.String()), "", nil
 }
 
-// isFieldName tells names from the times and addresses that hold colons too.
-func isFieldName(s string) bool {
-	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.") == ""
-}
+// Names begin with a letter or an underscore. Times and addresses hold colons
+// too: what stands before theirs is a number, or hexadecimal as in "fe80::1".
+var (
+	fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+	hexGroup  = regexp.MustCompile(`^[0-9A-Fa-f]{1,4}$`)
+)
+
+// isFieldName reports whether s is the name of a field if a colon follows.
+func isFieldName(s string) bool { return fieldName.MatchString(s) && !hexGroup.MatchString(s) }
 
 func word(s string) token {
 	switch s {

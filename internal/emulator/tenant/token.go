@@ -89,7 +89,7 @@ func readTokenRequest(body io.Reader, r *http.Request) (tokenRequest, *tokenProb
 	if err != nil {
 		return req, &tokenProblem{http.StatusBadRequest, "invalid_request", "The body cannot be read"}
 	}
-	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+	if isJSON(r.Header.Get("Content-Type")) {
 		if err := json.Unmarshal(data, &req); err != nil {
 			return req, &tokenProblem{http.StatusBadRequest, "invalid_request", "Invalid JSON"}
 		}
@@ -105,9 +105,19 @@ func readTokenRequest(body io.Reader, r *http.Request) (tokenRequest, *tokenProb
 		}
 	}
 	if id, secret, ok := r.BasicAuth(); ok {
-		req.ClientID, req.ClientSecret = basicPart(id), basicPart(secret)
+		if id = basicPart(id); req.ClientID != "" && req.ClientID != id {
+			return req, unauthorized // two clients cannot ask at once
+		}
+		req.ClientID, req.ClientSecret = id, basicPart(secret)
 	}
 	return req, nil
+}
+
+// isJSON reports whether a content type is that of JSON, whatever its case and
+// parameters.
+func isJSON(contentType string) bool {
+	name, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(name), "application/json")
 }
 
 // basicPart undoes the form encoding of Basic credentials (RFC 6749, section

@@ -145,6 +145,38 @@ func TestTokenBodyThatIsNone(t *testing.T) {
 	}
 }
 
+// The name of a content type has no case, and may have parameters.
+func TestTokenByJSONOfAnySpelling(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, app(t))
+	body := `{"grant_type":"client_credentials","client_id":"app","client_secret":"s3cret/+%","audience":"` + audience + `"}`
+	for _, contentType := range []string{"application/json", "Application/JSON", "application/json ; charset=UTF-8"} {
+		if a := c.request(http.MethodPost, "/oauth/token", contentType, body); a.status != http.StatusOK {
+			t.Errorf("%s: %s", contentType, a.text())
+		}
+	}
+}
+
+func TestBasicMustNameTheSameClient(t *testing.T) {
+	t.Parallel()
+	s := app(t)
+	for id, want := range map[string]int{"": 200, "app": 200, "other": 401} {
+		form := url.Values{"grant_type": {"client_credentials"}, "audience": {audience}}
+		if id != "" {
+			form.Set("client_id", id)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/oauth/token", strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth("app", url.QueryEscape("s3cret/+%"))
+		if a := newClient(t, s).do(req); a.status != want {
+			t.Errorf("client_id %q: %s", id, a.text())
+		}
+	}
+}
+
 func TestRequestedScopesAreCutToTheGranted(t *testing.T) {
 	t.Parallel()
 	s := app(t)
