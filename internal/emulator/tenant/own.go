@@ -83,6 +83,22 @@ func (s *Server) recordExchange(r *http.Request, req tokenRequest, failed *token
 	_ = s.record(ev) // see above; the next write tells the caller of the server
 }
 
+// recordLimit records that a rate limit was reached or nearly so. Who asked is
+// not known yet. That the log cannot be written must not change the answer.
+func (s *Server) recordLimit(r *http.Request, code string, l rateLimit) {
+	ev := ownEvent{Type: code, Description: "Global API rate limit has been reached", IP: clientIP(r)}
+	if code == limitNear {
+		ev.Description = "You have consumed 80% of your rate limit"
+	}
+	details, err := json.Marshal(map[string]any{"api": "management", "bucket": "global", "limit": l.burst})
+	if err == nil {
+		ev.Details = details
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.record(ev) // see above
+}
+
 // recordNewUser records the creation of a user: body is the request's, answer
 // the user. s.mu is held.
 func (s *Server) recordNewUser(r *http.Request, body, answer []byte) error {

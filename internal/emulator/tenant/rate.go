@@ -71,14 +71,15 @@ type bucket struct {
 	rateLimit
 	mu     sync.Mutex
 	tokens int
-	filled time.Time // up to when tokens have been added
+	filled time.Time            // up to when tokens have been added
+	told   map[string]time.Time // when each event about the limit was written last
 }
 
 func newBucket(l rateLimit) *bucket {
 	if l.burst == 0 {
 		return nil
 	}
-	return &bucket{rateLimit: l, tokens: l.burst}
+	return &bucket{rateLimit: l, tokens: l.burst, told: make(map[string]time.Time)}
 }
 
 // take takes a token at the given time and returns how many are left, or -1 if
@@ -114,14 +115,47 @@ func (b *bucket) next(now time.Time) int64 {
 	}
 }
 
+// The events that Auth0 writes about a limit.
+const (
+	limitReached = "api_limit"
+	limitNear    = "api_limit_warning" // four fifths are used up
+)
+
+// tellEvery is how far apart two events of a type are at least. It is ours, so
+// that a client without manners does not fill the log; Auth0 names no figure.
+const tellEvery = time.Minute
+
+// due returns the type of the event that is to be written now that take has
+// returned left; empty is none.
+func (b *bucket) due(left int, now time.Time) string {
+	code := ""
+	switch {
+	case left < 0:
+		code = limitReached
+	case 5*(b.burst-left) >= 4*b.burst:
+		code = limitNear
+	default:
+		return ""
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if last, ok := b.told[code]; ok && now.Sub(last) < tellEvery {
+		return ""
+	}
+	b.told[code] = now
+	return code
+}
+
 // limiter applies the limits of a plan.
 type limiter struct {
 	api, logs *bucket
+	// tell writes an event about a limit into the log.
+	tell func(r *http.Request, code string, l rateLimit)
 }
 
-func newLimiter(p Plan) limiter {
+func newLimiter(p Plan, tell func(r *http.Request, code string, l rateLimit)) limiter {
 	l := plans[p]
-	return limiter{api: newBucket(l.api), logs: newBucket(l.logs)}
+	return limiter{api: newBucket(l.api), logs: newBucket(l.logs), tell: tell}
 }
 
 // logReads are the operations that a plan may count by themselves.
@@ -140,6 +174,9 @@ func (l limiter) wrap(next http.Handler) http.Handler {
 		}
 		now := time.Now()
 		left := b.take(now)
+		if code := b.due(left, now); code != "" {
+			l.tell(r, code, b.rateLimit)
+		}
 		h := w.Header()
 		h.Set("X-Ratelimit-Limit", strconv.Itoa(b.burst))
 		h.Set("X-Ratelimit-Remaining", strconv.Itoa(max(left, 0)))

@@ -92,6 +92,40 @@ func TestLogReadsHaveTheirOwnLimit(t *testing.T) {
 	})
 }
 
+// A limit that is reached tells so in the log itself, and four fifths of it too.
+func TestLimitsLeaveEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, tenant.Options{Plan: tenant.EnterpriseNonProduction})
+		c := login(t, s)
+		want := map[string]int{"seccft": 1}
+		for i, step := range []struct {
+			calls int
+			after time.Duration
+			code  string // the event that comes new
+		}{
+			{calls: 7},
+			{calls: 1, code: "api_limit_warning"},
+			{calls: 2},
+			{calls: 1, code: "api_limit"},
+			{calls: 20, after: 59 * time.Second},
+			{calls: 11, after: time.Minute, code: "api_limit"},
+		} {
+			time.Sleep(step.after)
+			burst(c, step.calls, "/api/v2/logs?per_page=0")
+			if step.code != "" {
+				want[step.code]++
+			}
+			if step.after == time.Minute {
+				want["api_limit_warning"]++ // on the way
+			}
+			if diff := cmp.Diff(want, types(t, s)); diff != "" {
+				t.Errorf("events after step %d (-want +got):\n%s", i, diff)
+			}
+		}
+	})
+}
+
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	for _, plan := range tenant.Plans() {

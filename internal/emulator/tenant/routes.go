@@ -42,7 +42,7 @@ func (s *Server) routes() http.Handler {
 	api.HandleFunc("/api/v2/", notFound)
 
 	public := http.NewServeMux()
-	public.Handle("/api/v2/", newLimiter(s.opts.Plan).wrap(api))
+	public.Handle("/api/v2/", newLimiter(s.opts.Plan, s.recordLimit).wrap(api))
 	public.HandleFunc(opToken, s.token)
 	public.HandleFunc("/", notFound)
 
