@@ -47,8 +47,11 @@ type Generator struct {
 	world   *world
 	book    *book
 	deck    deck
+	unused  []int // the codes that anyCode has still to return
 	mint    *mint
 	running []*session
+	latest  *session // whose event came last
+	bunched bool     // whether the next event comes in the same moment
 
 	record  record
 	slow    bool // whether events are stored seconds after they happened
@@ -84,7 +87,7 @@ func (g *Generator) Next(at time.Time) []byte {
 func (g *Generator) EachType(at time.Time) [][]byte {
 	events := make([][]byte, 0, len(g.book.codes))
 	for i, code := range g.book.codes {
-		raw, _ := g.emit(nil, g.newSession(nil), code, at.Add(time.Duration(i)*time.Millisecond))
+		raw, _ := g.emit(nil, g.newSession([]string{code}), code, at.Add(time.Duration(i)*time.Millisecond))
 		events = append(events, raw)
 	}
 	return events
@@ -102,10 +105,23 @@ type made struct {
 func (g *Generator) next(dst []byte, at time.Time) ([]byte, made) {
 	const rareEvery = 60 // any code at all, so that each turns up now and then
 	if g.rng.IntN(rareEvery) == 0 {
-		return g.emit(dst, g.newSession(nil), g.book.codes[g.rng.IntN(len(g.book.codes))], at)
+		code := g.anyCode()
+		return g.emit(dst, g.newSession([]string{code}), code, at)
 	}
 	s, code := g.nextStep()
 	return g.emit(dst, s, code, at)
+}
+
+// anyCode returns each code of the catalogue once before it starts again, in
+// another order.
+func (g *Generator) anyCode() string {
+	if len(g.unused) == 0 {
+		g.unused = g.rng.Perm(len(g.book.codes))
+	}
+	last := len(g.unused) - 1
+	code := g.book.codes[g.unused[last]]
+	g.unused = g.unused[:last]
+	return code
 }
 
 // emit appends an event of the code to dst.
@@ -147,7 +163,7 @@ func (g *Generator) delay(code string) time.Duration {
 	if g.slow {
 		ms += 2800 + g.rng.IntN(60)
 	}
-	if code == "s" && g.rng.IntN(8) == 0 {
+	if code == "s" && g.rng.IntN(3) == 0 {
 		ms += g.rng.IntN(1300)
 	}
 	return time.Duration(ms) * time.Millisecond
@@ -184,17 +200,24 @@ func (g *Generator) oddity(code string) string {
 }
 
 // history calls yield for n events stored between from and to, evenly spread
-// with some jitter.
+// with some jitter. Half of them come within moments of the one before, however
+// long the time is: a sign-in and its token exchange do not lie minutes apart.
 func (g *Generator) history(n int, from, to time.Time, yield func(at time.Time)) {
 	if n <= 0 {
 		return
 	}
+	const moment = 400 * time.Millisecond
 	step := to.Sub(from) / time.Duration(n)
+	at := from
 	for i := range n {
-		at := from.Add(time.Duration(i) * step)
-		if step > 0 {
-			at = at.Add(time.Duration(g.rng.Int64N(int64(step))))
+		next, span := from.Add(time.Duration(i)*step), step
+		if g.bunched = i > 0 && step > moment && g.rng.IntN(2) == 0; g.bunched {
+			next, span = at, moment
+		}
+		if at = next; span > 0 {
+			at = at.Add(time.Duration(g.rng.Int64N(int64(span))))
 		}
 		yield(at)
 	}
+	g.bunched = false
 }

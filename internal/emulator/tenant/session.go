@@ -1,6 +1,9 @@
 package tenant
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // session is one visit of a user, or one run of a service, under way.
 type session struct {
@@ -94,12 +97,34 @@ func (d deck) draw(n int) []string {
 
 func (d deck) sum() int { return d.until[len(d.until)-1] }
 
+// cast maps codes to the kind of connection that alone makes sense of them: a
+// wrong password is told by Auth0 of its own databases and of no other.
+var cast = map[string]string{
+	"fp": kindDatabase, "fu": kindDatabase, "limit_wc": kindDatabase, "limit_mu": kindDatabase, "limit_sul": kindDatabase,
+	"pwd_leak": kindDatabase, "signup_pwd_leak": kindDatabase, "reset_pwd_leak": kindDatabase,
+	"ss": kindDatabase, "fs": kindDatabase, "sv": kindDatabase, "svr": kindDatabase,
+	"scp": kindDatabase, "scpr": kindDatabase, "fcp": kindDatabase, "fcpr": kindDatabase,
+	"sepft": kindDatabase, "fepft": kindDatabase, "sapi": kindDatabase, "fapi": kindDatabase,
+	"cls": kindPasswordless, "cs": kindPasswordless,
+	"sscim": kindEnterprise, "fscim": kindEnterprise,
+}
+
+// someUser returns a user to whom all codes can happen.
+func (g *Generator) someUser(codes []string) *user {
+	for _, code := range codes {
+		if users := g.world.usersBy[cast[code]]; len(users) > 0 {
+			return users[g.rng.IntN(len(users))]
+		}
+	}
+	return &g.world.users[g.rng.IntN(len(g.world.users))]
+}
+
 // newSession casts a session.
 func (g *Generator) newSession(steps []string) *session {
 	w := g.world
 	s := &session{
 		world:   w,
-		user:    &w.users[g.rng.IntN(len(w.users))],
+		user:    g.someUser(steps),
 		app:     &w.apps[g.rng.IntN(len(w.apps))],
 		service: &w.services[g.rng.IntN(len(w.services))],
 		org:     &w.orgs[g.rng.IntN(len(w.orgs))],
@@ -109,21 +134,26 @@ func (g *Generator) newSession(steps []string) *session {
 		steps:   steps,
 	}
 	s.connection = &w.connections[s.user.connection]
-	if len(steps) > 0 && steps[0] == "cls" {
-		s.connection = &w.connections[3]
-	}
 	return s
 }
 
 // nextStep returns the session whose turn it is and the code of its event. A few
-// sessions run at a time, so that their events interleave.
+// sessions run at a time, so that their events interleave; but what follows in
+// the same moment belongs to the same session, if that is not over.
 func (g *Generator) nextStep() (*session, string) {
 	const together = 6
-	if len(g.running) == 0 || len(g.running) < together && g.rng.IntN(3) == 0 {
-		g.running = append(g.running, g.newSession(g.deck.draw(g.rng.IntN(g.deck.sum()))))
+	i := -1
+	if g.bunched {
+		i = slices.Index(g.running, g.latest)
 	}
-	i := g.rng.IntN(len(g.running))
+	if i < 0 {
+		if len(g.running) == 0 || len(g.running) < together && g.rng.IntN(3) == 0 {
+			g.running = append(g.running, g.newSession(g.deck.draw(g.rng.IntN(g.deck.sum()))))
+		}
+		i = g.rng.IntN(len(g.running))
+	}
 	s := g.running[i]
+	g.latest = s
 	code := s.steps[0]
 	if s.steps = s.steps[1:]; len(s.steps) == 0 {
 		last := len(g.running) - 1

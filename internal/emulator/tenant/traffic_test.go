@@ -60,6 +60,36 @@ func TestGenerateSpreadsHistory(t *testing.T) {
 	}
 }
 
+// However thin a history is, what happens in one moment is stored in one: ids
+// share their time, and dates come out of order.
+func TestThinHistoryIsUntidyToo(t *testing.T) {
+	t.Parallel()
+	s := start(t, tenant.Options{Retention: -1, Seed: 8})
+	began := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	const n = 3000
+	if err := s.Generate(n, began, began.Add(30*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	var before event.Event
+	var shared, inverted int
+	for _, raw := range s.Events() {
+		ev, err := event.Parse(raw, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before.LogID != "" && ev.LogID[:23] == before.LogID[:23] {
+			shared++
+		}
+		if ev.Date.Before(before.Date) {
+			inverted++
+		}
+		before = ev
+	}
+	if shared < n/50 || shared > n/4 || inverted < n/100 || inverted > n/4 {
+		t.Errorf("of %d neighbours %d share the time in their ids and %d are inverted", n, shared, inverted)
+	}
+}
+
 func TestRunKeepsTheRate(t *testing.T) {
 	t.Parallel()
 	for rate, minutes := range map[float64]int{0.1: 10, 5: 10, 300: 1} {

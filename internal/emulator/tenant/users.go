@@ -86,15 +86,15 @@ func (s *Server) readNewUser(body []byte) (newUserRequest, *problem) {
 	switch {
 	case req.Connection == "":
 		return req, badBody("'Missing required property: connection'.")
-	case i < 0 || connections[i].kind == "social" || connections[i].kind == "enterprise":
+	case i < 0 || connections[i].kind == kindSocial || connections[i].kind == kindEnterprise:
 		return req, &problem{http.StatusBadRequest, "The connection does not exist.", "inexistent_connection"}
 	case req.Email == "":
 		return req, badBody("'Missing required property: email'.")
 	case err != nil || strings.ContainsAny(req.Email, "<> "):
 		return req, badBody("'Object didn't pass validation for format email: " + req.Email + "' on property email (The user's email).")
-	case connections[i].kind == "database" && req.Password == "":
+	case connections[i].kind == kindDatabase && req.Password == "":
 		return req, badBody("'Missing required property: password'.")
-	case connections[i].kind == "database" && len(req.Password) < 8:
+	case connections[i].kind == kindDatabase && len(req.Password) < 8:
 		return req, &problem{http.StatusBadRequest, "PasswordStrengthError: Password is too weak", "invalid_password"}
 	}
 	return req, nil

@@ -12,8 +12,9 @@ type world struct {
 	tenant, domain, environment string
 
 	users       []user
-	apps        []application // people sign in to these
-	services    []application // these act on their own
+	usersBy     map[string][]*user // by the kind of their connection
+	apps        []application      // people sign in to these
+	services    []application      // these act on their own
 	connections []connection
 	orgs        []organization
 }
@@ -21,7 +22,6 @@ type world struct {
 type user struct {
 	hex, id, email, name string
 	connection           int
-	mfa                  bool
 }
 
 type application struct {
@@ -41,6 +41,14 @@ type browser struct {
 	mobile      bool
 }
 
+// The kinds of connections, as in "strategy_type".
+const (
+	kindDatabase     = "database"
+	kindSocial       = "social"
+	kindEnterprise   = "enterprise"
+	kindPasswordless = "passwordless"
+)
+
 // The sizes of the cast.
 const (
 	worldUsers = 400
@@ -48,12 +56,12 @@ const (
 )
 
 func newWorld(rng *rand.Rand, tenant, domain string) *world {
-	w := &world{tenant: tenant, domain: domain, environment: "prod-us-1"}
+	w := &world{tenant: tenant, domain: domain, environment: "prod-us-1", usersBy: make(map[string][]*user)}
 	for _, c := range []connection{
-		{name: "Username-Password-Authentication", strategy: "auth0", kind: "database"},
-		{name: "google-oauth2", strategy: "google-oauth2", kind: "social"},
-		{name: "example-saml", strategy: "samlp", kind: "enterprise"},
-		{name: "email", strategy: "email", kind: "passwordless"},
+		{name: "Username-Password-Authentication", strategy: "auth0", kind: kindDatabase},
+		{name: "google-oauth2", strategy: "google-oauth2", kind: kindSocial},
+		{name: "example-saml", strategy: "samlp", kind: kindEnterprise},
+		{name: "email", strategy: "email", kind: kindPasswordless},
 	} {
 		c.id = "con_" + randomText(rng, 16)
 		w.connections = append(w.connections, c)
@@ -75,6 +83,11 @@ func newWorld(rng *rand.Rand, tenant, domain string) *world {
 	}
 	for i := range worldUsers {
 		w.users = append(w.users, newUser(rng, i, w.connections))
+	}
+	for i := range w.users {
+		u := &w.users[i]
+		kind := w.connections[u.connection].kind
+		w.usersBy[kind] = append(w.usersBy[kind], u)
 	}
 	return w
 }
@@ -98,7 +111,9 @@ func newUser(rng *rand.Rand, i int, connections []connection) user {
 	default:
 		u.connection = 2
 	}
-	u.mfa = rng.IntN(100) < 15
+	if i%25 == 0 { // by count, so that each world has some
+		u.connection = 3
+	}
 	u.id = connections[u.connection].strategy + "|" + u.hex
 	return u
 }
