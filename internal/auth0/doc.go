@@ -8,9 +8,10 @@
 //	            POST /oauth/token                                       ▼
 //	                                              Answer, or *Error with its Kind
 //
-// The client hands out events as the bytes that Auth0 sent. An answer that is
-// not a whole JSON list of events is an error, never an empty page, so a proxy's
-// error page cannot be taken for the end of the log.
+// The client hands out events as the bytes that Auth0 sent. An answer that is no
+// JSON list of events, or is cut off, is an error, never an empty page, so a
+// proxy's error page cannot be taken for the end of the log. One broken record
+// within a list harms none of its neighbours.
 //
 // The rate limit belongs to the customer's other software too: the client leaves
 // it the part that Config.RateShare does not claim, and waits as the headers say.
@@ -18,5 +19,6 @@
 // the Kind of the error, what to try again and when.
 //
 // Neither secrets nor tokens nor bodies of events appear in errors or log lines,
-// and credentials are sent to the configured host alone.
+// even where an answer quotes them, and credentials are sent to the configured
+// host alone.
 package auth0

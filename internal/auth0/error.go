@@ -1,10 +1,13 @@
 package auth0
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -90,7 +93,7 @@ func (e *Error) Error() string {
 		}
 	}
 	if e.Err != nil {
-		b.WriteString(": " + e.Err.Error())
+		b.WriteString(": " + oneLine(e.Err.Error())) // which may quote what is no HTTP at all
 	}
 	return b.String()
 }
@@ -112,28 +115,35 @@ func oneLine(s string) string {
 	return strings.ToValidUTF8(s[:maxMessage], "") + "…"
 }
 
-// failure makes the error of an answer that is not 200.
-func (c *Client) failure(op operation, r reply) *Error {
-	e := &Error{Op: op.tries, Status: r.status, Kind: Transient}
+// readError reads what an error answer says: errorCode and message of the
+// Management API, or error and error_description of the token endpoint. ok is
+// false when it says nothing of the kind, as the page of a proxy does.
+func readError(body []byte) (code, message string, ok bool) {
 	var said struct {
-		Error       string `json:"error"`
 		Code        string `json:"errorCode"`
+		Error       string `json:"error"`
 		Message     string `json:"message"`
 		Description string `json:"error_description"`
 	}
-	if json.Unmarshal(r.body, &said) == nil {
-		e.Code, e.Message = said.Code, said.Message
-		if e.Code == "" {
-			e.Code = said.Error
-		}
-		if e.Message == "" {
-			e.Message = said.Description
-		}
-		e.Code, e.Message = c.fit(e.Code), c.fit(e.Message)
+	if json.Unmarshal(body, &said) != nil {
+		return "", "", false
 	}
-	isJSON := e.Code != "" || e.Message != ""
+	code, message = cmp.Or(said.Code, said.Error), cmp.Or(said.Message, said.Description)
+	return code, message, code != "" || message != ""
+}
+
+// failure makes the error of an answer that is not 200. The client secret, and
+// what else was secret in the request, is blotted out should the answer quote it.
+func (c *Client) failure(op operation, r reply, secrets ...string) *Error {
+	e := &Error{Op: op.tries, Status: r.status, Kind: Transient}
+	secrets = append(secrets, c.cfg.ClientSecret)
+	code, message, isJSON := readError(r.body)
+	e.Code, e.Message = fit(code, secrets), fit(message, secrets)
+	if !isJSON && len(r.body) > 0 {
+		e.Message = "the answer is none of Auth0's; a proxy may stand between"
+	}
 	switch {
-	case r.status == http.StatusUnauthorized:
+	case r.status == http.StatusUnauthorized, code == "unauthorized_client":
 		e.Kind, e.Hint = Unauthorized, c.hintCredentials()
 	case r.status == http.StatusForbidden:
 		e.Kind, e.Hint = Forbidden, c.hintGrant()
@@ -147,20 +157,28 @@ func (c *Client) failure(op operation, r reply) *Error {
 		if op.on400 == Unauthorized {
 			e.Hint = c.hintCredentials()
 		}
-	case r.status >= 300 && r.status < 400:
+	case r.header.Get("Location") != "" && r.status >= 300 && r.status < 400:
 		e.Message = "the host sends us elsewhere"
 		e.Hint = c.hintDomain()
 	}
 	return e
 }
 
-// fit makes text from an answer fit to be shown, should it even quote what we
-// sent.
-func (c *Client) fit(s string) string {
-	if c.cfg.ClientSecret != "" {
-		s = strings.ReplaceAll(s, c.cfg.ClientSecret, "*****")
+// blot stands for a secret.
+const blot = "*****"
+
+// jwtText finds what looks like a JSON Web Token, or like the start of one.
+var jwtText = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}[A-Za-z0-9_.-]*`)
+
+// fit makes text from an answer fit to be shown, even if it quotes what we sent,
+// be it as a form does.
+func fit(s string, secrets []string) string {
+	for _, secret := range secrets {
+		if secret != "" {
+			s = strings.NewReplacer(secret, blot, url.QueryEscape(secret), blot, url.PathEscape(secret), blot).Replace(s)
+		}
 	}
-	return oneLine(s)
+	return oneLine(jwtText.ReplaceAllString(s, blot))
 }
 
 func (c *Client) hintCredentials() string {

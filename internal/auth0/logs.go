@@ -119,7 +119,7 @@ func (c *Client) fetchOnce(ctx context.Context, op operation, query url.Values, 
 	}
 	c.metrics.rate(op.limiter.figures())
 	if r.status != http.StatusOK {
-		e := c.failure(op, r)
+		e := c.failure(op, r, tok)
 		c.metrics.failed(e.Kind)
 		return Answer{}, e
 	}
@@ -152,6 +152,9 @@ func parse(r reply) (event.Page, error) {
 	case len(body) == 0:
 		return event.Page{}, errNoList
 	case body[0] == '[':
+		if rest := bytes.TrimSpace(body[1:]); len(rest) > 1 && rest[0] == ']' {
+			return event.Page{}, errNoList // an empty list and then something else
+		}
 	case body[0] == '{' && gjson.ValidBytes(body) && gjson.GetBytes(body, "logs").IsArray():
 	default:
 		return event.Page{}, errNoList

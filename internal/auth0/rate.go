@@ -2,6 +2,7 @@ package auth0
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -144,28 +145,39 @@ func (l *limiter) figures() (limit, remaining int) {
 // seconds, less the server's own time. A small number can only be the seconds
 // that are left.
 func windowLeft(h http.Header, received time.Time) (time.Duration, bool) {
-	reset, err := strconv.ParseInt(h.Get("X-Ratelimit-Reset"), 10, 64)
-	if err != nil || reset < 0 {
+	reset, ok := seconds(h.Get("X-Ratelimit-Reset"))
+	if !ok {
 		return 0, false
 	}
-	const never = 1_000_000 // seconds; as a date it would be January 1970
+	const never = 1_000_000 * time.Second // as a date it would be January 1970
 	if reset < never {
-		return min(time.Duration(reset)*time.Second, maxWindow), true
+		return min(reset, maxWindow), true
 	}
-	left := time.Unix(reset, 0).Sub(serverTime(h, received))
+	left := time.Unix(0, 0).Add(reset).Sub(serverTime(h, received))
 	return min(max(0, left), maxWindow), true
 }
 
 // retryAfter reads Retry-After: seconds, or a date by the server's clock.
 func retryAfter(h http.Header, received time.Time) (time.Duration, bool) {
 	text := h.Get("Retry-After")
-	if s, err := strconv.ParseInt(text, 10, 32); err == nil && s >= 0 {
-		return time.Duration(s) * time.Second, true
+	if d, ok := seconds(text); ok {
+		return d, true
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return max(0, at.Sub(serverTime(h, received))), true
 	}
 	return 0, false
+}
+
+// seconds reads a number of seconds, whole or not. One that is too large to be
+// meant stands for a very long time, not for none.
+func seconds(text string) (time.Duration, bool) {
+	const most = 200 * 365 * 24 * time.Hour
+	s, err := strconv.ParseFloat(text, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) || !(s >= 0) { // refuses NaN too
+		return 0, false
+	}
+	return time.Duration(min(s*float64(time.Second), float64(most))), true
 }
 
 // serverTime reads the server's clock from the Date header, to the second below,

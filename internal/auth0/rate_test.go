@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,6 +120,60 @@ func TestRateLeavesTheRestToOthers(t *testing.T) {
 	})
 }
 
+// TestOthersAreNeverRefused has a backlog read at full speed beside software that
+// makes ten calls a second, under the limit of an enterprise tenant: a bucket of
+// 50 that gains 16 a second. The headers do not tell of the 16.
+func TestOthersAreNeverRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const size, gain, seconds = 50, 16, 60
+		var mu sync.Mutex
+		left, filled := size, time.Now()
+		take := func() int { // what is left, or -1
+			mu.Lock()
+			defer mu.Unlock()
+			if now := time.Now().Truncate(time.Second); now.After(filled) {
+				left = min(size, left+gain*int(now.Sub(filled)/time.Second))
+				filled = now
+			}
+			left = max(-1, left-1)
+			return left
+		}
+		s := &server{logs: func(_ int, w http.ResponseWriter, _ *http.Request) {
+			n := take()
+			limits(w, size, max(0, n), time.Now().Truncate(time.Second).Add(time.Second))
+			if n < 0 {
+				refuse(w, http.StatusTooManyRequests, "too_many_requests", "Global limit has been reached")
+				return
+			}
+			answer(w, http.StatusOK, "[]")
+		}}
+		cfg := config()
+		cfg.RateShare = 0.5
+		c := newClient(t, cfg, deps(s))
+		ctx, cancel := context.WithTimeout(t.Context(), seconds*time.Second)
+		defer cancel()
+		go func() {
+			for ctx.Err() == nil {
+				if _, err := c.Logs(ctx, "a", 100); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}
+		}()
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			<-tick.C
+			if n := take(); n < size/2-gain {
+				t.Fatalf("%d calls are left to others", n)
+			}
+		}
+		if _, gets := s.counts(); gets < seconds || gets > seconds*gain {
+			t.Errorf("%d pages in %d seconds", gets, seconds)
+		}
+	})
+}
+
 // TestRefused pins the waits after a 429, and that the client keeps to them
 // itself should the caller not.
 func TestRefused(t *testing.T) {
@@ -131,6 +186,9 @@ func TestRefused(t *testing.T) {
 		"date":             {func(h http.Header) { h.Set("Retry-After", time.Now().Add(9*time.Second).UTC().Format(http.TimeFormat)) }, []time.Duration{9 * time.Second}},
 		"end of window":    {func(h http.Header) { h.Set("X-Ratelimit-Reset", "5") }, []time.Duration{5 * time.Second}},
 		"a day is an hour": {func(h http.Header) { h.Set("Retry-After", "86400") }, []time.Duration{time.Hour}},
+		"beyond number":    {func(h http.Header) { h.Set("Retry-After", "99999999999999999999") }, []time.Duration{time.Hour}},
+		"beyond time":      {func(h http.Header) { h.Set("X-Ratelimit-Reset", "9223372036854775807") }, []time.Duration{2 * time.Minute}},
+		"no number":        {func(h http.Header) { h.Set("Retry-After", "NaN") }, []time.Duration{time.Second, 2 * time.Second}},
 		"never at once":    {func(h http.Header) { h.Set("Retry-After", "0") }, []time.Duration{time.Second, time.Second}},
 		"window has ended": {func(h http.Header) { h.Set("X-Ratelimit-Reset", "946000000") }, []time.Duration{time.Second}},
 		"nonsense":         {func(h http.Header) { h.Set("Retry-After", "soon") }, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}},

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -170,7 +171,7 @@ func (c *Client) requestTokenOnce(ctx context.Context, skew time.Duration) (t to
 		return token{}, 0, err
 	}
 	if r.status != http.StatusOK {
-		e := c.failure(c.ops.token, r)
+		e := c.failure(c.ops.token, r, form.Get("client_assertion"))
 		c.metrics.failed(e.Kind)
 		if e.Kind == Unauthorized {
 			off = serverTime(r.header, r.received).Sub(r.received)
@@ -240,15 +241,21 @@ var errNoToken = errors.New("the answer holds no access token; a proxy may stand
 // left out: it may quote what it read.
 func readToken(r reply) (token, error) {
 	var said struct {
-		Token     string      `json:"access_token"`
-		ExpiresIn json.Number `json:"expires_in"`
+		Token     string          `json:"access_token"`
+		ExpiresIn json.RawMessage `json:"expires_in"`
 	}
-	if err := json.Unmarshal(r.body, &said); err != nil || said.Token == "" || strings.ContainsAny(said.Token, " \r\n\t") {
+	if err := json.Unmarshal(r.body, &said); err != nil || !bearer(said.Token) {
 		return token{}, errNoToken
 	}
 	life := unstatedLife
-	if s, err := said.ExpiresIn.Float64(); err == nil && s > 0 && s < 1e9 {
+	if s, err := strconv.ParseFloat(strings.Trim(string(said.ExpiresIn), `"`), 64); err == nil && s > 0 && s < 1e9 {
 		life = time.Duration(s * float64(time.Second))
 	}
 	return token{Value: said.Token, RenewAt: r.received.Add(life - min(renewBefore, life/10)).UTC()}, nil
+}
+
+// bearer reports whether a token can stand in a header: visible ASCII alone. Any
+// other would be kept for a day, and each request fail.
+func bearer(s string) bool {
+	return s != "" && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
 }

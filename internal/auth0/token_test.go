@@ -163,6 +163,7 @@ func TestTokenLife(t *testing.T) {
 		"as text":    {`"3600"`, 55 * time.Minute},
 		"unsaid":     {`null`, 55 * time.Minute},
 		"impossible": {`-1`, 55 * time.Minute},
+		"a word":     {`"never"`, 55 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -222,6 +223,9 @@ func TestTokenErrors(t *testing.T) {
 		"wrong secret":   {401, `{"error":"access_denied","error_description":"Unauthorized"}`, auth0.Unauthorized, "get access token: status 401: access_denied: Unauthorized"},
 		"not granted":    {403, `{"error":"access_denied","error_description":"Client is not authorized to access the API"}`, auth0.Forbidden, "not authorized"},
 		"no such grant":  {400, `{"error":"unauthorized_client","error_description":"Grant type not allowed"}`, auth0.Unauthorized, "Grant type not allowed"},
+		"grant by 403":   {403, `{"error":"unauthorized_client","error_description":"Grant type not allowed"}`, auth0.Unauthorized, "Grant type not allowed"},
+		"delete in it":   {200, `{"access_token":"a\u007f"}`, auth0.Transient, "no access token"},
+		"not ASCII":      {200, `{"access_token":"ä"}`, auth0.Transient, "no access token"},
 		"proxy":          {400, `<html>`, auth0.Transient, "status 400"},
 		"wrong host":     {404, `<html>`, auth0.Misconfigured, "status 404"},
 		"too many":       {429, `{"error":"too_many_requests","error_description":"slow down"}`, auth0.Throttled, "slow down"},

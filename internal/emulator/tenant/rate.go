@@ -128,7 +128,7 @@ const tellEvery = time.Minute
 // due returns the type of the event that is to be written now that take has
 // returned left; empty is none.
 func (b *bucket) due(left int, now time.Time) string {
-	code := ""
+	var code string
 	switch {
 	case left < 0:
 		code = limitReached
