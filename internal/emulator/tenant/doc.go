@@ -9,8 +9,9 @@
 //
 // Pages are ordered by log_id, not by date; ids have the form of the real ones,
 // ascend strictly, and several share the time in them. Rate limits, retention
-// and error bodies follow Auth0's documents. Faults strike by script (see the
-// package emulator), and events can come late.
+// and error bodies follow Auth0's documents; a limit that is reached leaves its
+// event in the log, as token requests and new users do. Faults strike by script
+// (see the package emulator), and events can come late.
 //
 // What it does not do: people signing in, other parts of the Management API, and
 // anything for which Auth0's behaviour is not known.

@@ -11,7 +11,6 @@ import (
 // a counter of nineteen digits that starts about here.
 const (
 	idDigits     = 56
-	idTimeEnd    = 23 // ids that are written together share this much
 	idCounterAt  = 37
 	idPrefix     = "900"
 	idTimeLayout = "20060102150405.000000"
