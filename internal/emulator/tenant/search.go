@@ -28,6 +28,11 @@ type searchRequest struct {
 // search serves the search mode of GET /api/v2/logs: newest first unless sorted,
 // a hundred a page, a thousand in all.
 func (s *Server) search(w http.ResponseWriter, r *http.Request, query url.Values) {
+	for _, name := range [...]string{"q", "sort"} {
+		if value := query.Get(name); value != "" {
+			emulator.Note(r.Context(), slog.String(name, value))
+		}
+	}
 	req, failed := readSearch(query)
 	if failed == nil && (req.page+1)*req.per > searchWall {
 		failed = &problem{http.StatusBadRequest, fmt.Sprintf(

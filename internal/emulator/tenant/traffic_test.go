@@ -323,9 +323,10 @@ func TestRequestLog(t *testing.T) {
 	s := start(t, tenant.Options{ClientSecret: "hush-hush", Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	c := login(t, s)
 	c.get("/api/v2/logs?take=7&from=" + early())
+	c.get("/api/v2/logs?sort=date:1&q=colour:red") // refused: the line tells what for
 	c.post("/api/v2/users", newUser)
 	got := out.String()
-	for _, want := range []string{`msg="POST /oauth/token"`, `msg="GET /api/v2/logs"`, "take=7", "events=1", "status=200", "status=201"} {
+	for _, want := range []string{`msg="POST /oauth/token"`, `msg="GET /api/v2/logs"`, "take=7", "events=1", "status=200", "q=colour:red sort=date:1 status=400", "status=201"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s is missing in\n%s", want, got)
 		}
