@@ -221,3 +221,23 @@ func TestLookupEnv(t *testing.T) {
 		t.Error("B is set")
 	}
 }
+
+func TestShellWord(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"gapless.yaml": "gapless.yaml", "./a/b-c_d": "./a/b-c_d", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "~/x": "'~/x'",
+	} {
+		if got := cli.ShellWord(in); got != want {
+			t.Errorf("ShellWord(%q) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestFit(t *testing.T) {
+	t.Parallel()
+	for columns, want := range map[int]string{-2: "…", 0: "…", 1: "…", 4: "a·c…", 5: "a·cde", 80: "a·cde"} {
+		if got := cli.Fit("a·cde", columns); got != want {
+			t.Errorf("Fit(%d) = %q, want %q", columns, got, want)
+		}
+	}
+}

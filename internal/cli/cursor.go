@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +53,7 @@ running.`,
 			return err
 		}
 		if !*yes {
-			return fail(exitUsage, fmt.Sprintf("gapless cursor reset --tenant %s --yes", t), errNotAgreed)
+			return fail(exitUsage, fmt.Sprintf("gapless cursor reset%s --tenant %s --yes", flags.repeated(cmd), t), errNotAgreed)
 		}
 		if err := app.ResetCursor(cmd.Context(), cfg, t); err != nil {
 			return err
@@ -74,7 +75,7 @@ func pickTenant(cmd *cobra.Command, cfg *config.Config, name string) (string, er
 		names = append(names, t.Name)
 	}
 	if name == "" {
-		return "", usageError(cmd, "--tenant is needed: the configuration has %v", names)
+		return "", usageError(cmd, "--tenant is needed: the configuration has %s", strings.Join(names, ", "))
 	}
-	return "", usageError(cmd, "no tenant is called %q: the configuration has %v", name, names)
+	return "", usageError(cmd, "no tenant is called %q: the configuration has %s", name, strings.Join(names, ", "))
 }

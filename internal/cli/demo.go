@@ -36,14 +36,13 @@ what the tenant held with what arrived.`,
 	}
 	flags := addStageFlags(cmd)
 	addr := cmd.Flags().String("listen", demoListen, "address of the page, metrics and health; when it is in use and not given, the next free port")
-	duration := cmd.Flags().Duration("duration", 0, "end after this long; 0 goes on until Ctrl-C")
-	asJSON := cmd.Flags().Bool("json", false, "print one line of JSON with the addresses when ready")
+	asJSON := cmd.Flags().Bool("json", false, "print one line of JSON with the addresses when ready, and no others")
 	verbose := cmd.Flags().BoolP("verbose", "v", false, "log what the emulators are asked and what the exporter does")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if err := flags.check(cmd); err != nil {
 			return err
 		}
-		d := &demo{env: env, flags: flags, asJSON: *asJSON, duration: *duration}
+		d := &demo{env: env, flags: flags, asJSON: *asJSON}
 		defer func() { err = errors.Join(err, d.close(cmd.Context())) }()
 		if err := d.start(cmd.Context(), cmd, *addr, *verbose); err != nil {
 			return err
@@ -55,10 +54,9 @@ what the tenant held with what arrived.`,
 
 // A demo is the stage and the exporter on it.
 type demo struct {
-	env      *Env
-	flags    *stageFlags
-	asJSON   bool
-	duration time.Duration
+	env    *Env
+	flags  *stageFlags
+	asJSON bool
 
 	stage   *stage
 	app     *app.App
@@ -148,18 +146,21 @@ func (d *demo) close(ctx context.Context) error {
 
 // run shows what happens until the demo ends, and compares.
 func (d *demo) run(ctx context.Context) error {
-	if d.duration > 0 {
+	if d.flags.duration > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d.duration)
+		ctx, cancel = context.WithTimeout(ctx, d.flags.duration)
 		defer cancel()
 	}
 	if d.asJSON {
-		return d.runJSON(ctx)
+		if err := d.runJSON(ctx); err != nil {
+			return err
+		}
+		return d.compare(ctx, d.env.Stderr)
 	}
 	d.introduce(d.env.Stdout)
 	d.watch(ctx, func(o web.Tenant) bool { d.line(o); return false })
 	fmt.Fprintln(d.env.Stdout)
-	return d.compare(ctx)
+	return d.compare(ctx, d.env.Stdout)
 }
 
 // readyPatience is how long --json waits for the history to be delivered before
@@ -211,10 +212,14 @@ func (d *demo) watch(ctx context.Context, see func(web.Tenant) bool) {
 // line writes the live line: over itself on a terminal, one below the other
 // elsewhere.
 func (d *demo) line(t web.Tenant) {
-	text := fmt.Sprintf("in the tenant %d · stored %d · delivered %d · waiting %d · %s",
-		d.stage.tenant.Len(), t.Stored, t.Delivered, t.Buffered, t.Words(time.Now()))
-	if isTerminal(d.env.Stdout) {
-		fmt.Fprintf(d.env.Stdout, "\r\x1b[K%s", text)
+	now := time.Now()
+	state := t.Words(now)
+	if len(t.Troubles) == 0 {
+		state = "lag " + web.Short(t.DeliveryLag(now))
+	}
+	text := fmt.Sprintf("tenant %d · stored %d · delivered %d · waiting %d · %s", d.stage.tenant.Len(), t.Stored, t.Delivered, t.Buffered, state)
+	if isTerminal(d.env.Stdout) { // what wraps cannot be written over; ^C wants room too
+		fmt.Fprintf(d.env.Stdout, "\r\x1b[K%s", fit(text, width(d.env.Stdout)-3))
 		return
 	}
 	fmt.Fprintln(d.env.Stdout, text)
@@ -231,17 +236,23 @@ them. Nothing leaves this machine.
   %s  http://%s
 
 `, title("tenant    "), d.stage.tenantURL, d.stage.tenant.Len(), d.flags.rate, title("CloudWatch"), d.stage.cloudwatchURL, stageLogGroup, stageLogStream, title("page      "), d.app.Addr())
+	read := fmt.Sprintf("AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo aws logs filter-log-events --log-group-name %s --region %s --endpoint-url %s",
+		stageLogGroup, stageRegion, d.stage.cloudwatchURL)
 	fmt.Fprintf(w, `%s
-  AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo aws logs filter-log-events --log-group-name %s --region %s --endpoint-url %s --query 'events[-3:].message'
+  %s --query 'events[-3:].message'
 
 %s
   TOKEN=$(curl -s %s/oauth/token -d grant_type=client_credentials -d client_id=%s -d client_secret=%s -d audience=%s/api/v2/ | cut -d'"' -f4)
   curl -s %s/api/v2/users -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"connection":"Username-Password-Authentication","email":"new.user@example.com","password":"correct horse battery staple"}'
 
 %s
+  %s --filter-pattern '{ $.details.request.body.email = "new.user@example.com" }' --query 'events[].message'
 
-`, title("Read the events with the AWS CLI:"), stageLogGroup, stageRegion, d.stage.cloudwatchURL,
-		title("Create a user; the event of it is in the stream a second later:"), d.stage.tenantURL, stageClientID, stageSecret, d.stage.tenantURL, d.stage.tenantURL,
+%s
+
+`, title("Read the last events, with the AWS CLI:"), read,
+		title("Create a user:"), d.stage.tenantURL, stageClientID, stageSecret, d.stage.tenantURL, d.stage.tenantURL,
+		title("Find the event of it, a second later:"), read,
 		title("Ctrl-C ends it."))
 }
 
@@ -251,29 +262,33 @@ var errNotEqual = errors.New("what arrived is not what the tenant held")
 // comparePatience is how long the last events may take to arrive.
 const comparePatience = 5 * time.Second
 
-// compare counts, in the end, what the tenant held and what arrived.
-func (d *demo) compare(ctx context.Context) error {
+// compare counts, in the end, what the tenant held and what arrived. An event that
+// is not there although it was read and waits nowhere is lost; one that the demo
+// was too short for is not.
+func (d *demo) compare(ctx context.Context, w io.Writer) error {
 	d.stage.cancel() // no new events
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), comparePatience)
 	defer cancel()
-	var missing, twice int
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if missing, twice = d.difference(); missing == 0 {
+	var diff difference
+	for late := false; !late; {
+		o, err := d.app.Overview(context.WithoutCancel(ctx))
+		if err != nil {
+			return fmt.Errorf("read the outcome: %w", err)
+		}
+		if diff = d.difference(o.Tenants[0]); diff.arrived == diff.held {
 			break
 		}
 		select {
 		case <-tick.C:
-			continue
 		case <-ctx.Done():
+			late = true
 		}
-		break
 	}
-	held := d.stage.tenant.Len()
-	fmt.Fprintf(d.env.Stdout, "The tenant held %d events: %d arrived, %d are missing, %d arrived twice.\n", held, held-missing, missing, twice)
-	if twice > 0 {
-		return errNotEqual
+	fmt.Fprintln(w, diff)
+	if diff.missing > 0 || diff.twice > 0 {
+		return fail(exitNotClean, "", errNotEqual)
 	}
 	return nil
 }

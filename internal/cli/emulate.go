@@ -24,7 +24,6 @@ a line to standard error. Faults can be scripted over HTTP: POST them to
 	}
 	flags := addStageFlags(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print one line of JSON with the addresses when ready")
-	duration := cmd.Flags().Duration("duration", 0, "end after this long; 0 goes on until stopped")
 	quiet := cmd.Flags().Bool("quiet", false, "log no requests")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if err := flags.check(cmd); err != nil {
@@ -51,7 +50,7 @@ a line to standard error. Faults can be scripted over HTTP: POST them to
 			fmt.Fprintf(env.Stdout, "tenant      %s  client_id %s, client_secret %s, %d events, then %g a second\ncloudwatch  %s  any access key, any Region\n",
 				s.tenantURL, stageClientID, stageSecret, s.tenant.Len(), flags.rate, s.cloudwatchURL)
 		}
-		waitFor(cmd.Context(), *duration)
+		waitFor(cmd.Context(), flags.duration)
 		return nil
 	}
 	return cmd

@@ -77,3 +77,22 @@ func (e *Env) paint(w io.Writer, colour, text string) string {
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
+
+// width returns how many columns the terminal w has; 80 if it does not tell.
+func width(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 80
+}
+
+// fit cuts a line to a number of columns.
+func fit(line string, columns int) string {
+	runes := []rune(line)
+	if len(runes) <= columns {
+		return line
+	}
+	return string(runes[:max(0, columns-1)]) + "…"
+}

@@ -33,7 +33,7 @@ type exitCode struct {
 // exitCodes returns the table for docs/cli.md and the help.
 func exitCodes() []exitCode {
 	return []exitCode{
-		{exitOK, "done; for run and demo also a stop that was asked for"},
+		{exitOK, "done; for run, demo and emulate also a stop that was asked for"},
 		{exitFailure, "failed"},
 		{exitUsage, "the command line is wrong"},
 		{exitConfig, "the configuration is wrong, or can never work"},

@@ -53,3 +53,9 @@ func Paint(e Env, w io.Writer, text string) string { return e.paint(w, bold, tex
 func Supervise(ctx context.Context, env *Env, work func(context.Context) error) int {
 	return supervise(ctx, env, work)
 }
+
+// Fit is fit.
+func Fit(line string, columns int) string { return fit(line, columns) }
+
+// ShellWord is shellWord.
+func ShellWord(s string) string { return shellWord(s) }

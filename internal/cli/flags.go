@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -56,10 +58,31 @@ func (f *configFlags) next(cmd *cobra.Command) string {
 	if cmd.CommandPath() == "gapless config check" {
 		return "gapless config schema"
 	}
-	if f.file != "" {
-		return "gapless config check --config " + f.file
+	return "gapless config check" + f.repeated(cmd)
+}
+
+// repeated returns the flags with which another command finds the same
+// configuration and the same data, with a space before each. What --set says may
+// be a secret and is not repeated.
+func (f *configFlags) repeated(cmd *cobra.Command) string {
+	var s strings.Builder
+	for _, name := range []string{"config", "data-dir"} {
+		if flag := cmd.Flags().Lookup(name); flag.Changed {
+			fmt.Fprintf(&s, " --%s %s", name, shellWord(flag.Value.String()))
+		}
 	}
-	return "gapless config check"
+	return s.String()
+}
+
+// shellWord quotes a word if a shell would read it as something else.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%,=", r)
+	}
+	if s != "" && strings.TrimFunc(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // resolver returns what secret references are resolved with.

@@ -37,6 +37,9 @@ func supervise(ctx context.Context, env *Env, work func(context.Context) error) 
 				return exitInterrupted
 			}
 			asked = true
+			if isTerminal(env.Stderr) {
+				fmt.Fprintln(env.Stderr) // behind the ^C, and the live line of a demo
+			}
 			fmt.Fprintln(env.Stderr, "Stopping. Once more ends at once.")
 			cancel(errInterrupted)
 		}

@@ -32,7 +32,10 @@ to --timeout.`,
 	once := cmd.Flags().Bool("once", false, "end when every tenant is caught up and delivered")
 	timeout := cmd.Flags().Duration("timeout", 0, "with --once: give up after this long; 0 waits as long as it takes")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *timeout != 0 && !*once {
+		switch {
+		case *timeout < 0:
+			return usageError(cmd, "--timeout is %v: it cannot be negative", *timeout)
+		case *timeout != 0 && !*once:
 			return usageError(cmd, "--timeout goes with --once")
 		}
 		cfg, err := flags.load(cmd.Context(), cmd, env)
@@ -47,13 +50,17 @@ to --timeout.`,
 		if err != nil {
 			return err
 		}
-		return runApp(cmd.Context(), env, a, *once, *timeout, cfg.ShutdownTimeout)
+		err = runApp(cmd.Context(), env, a, *once, *timeout, cfg.ShutdownTimeout)
+		if errors.Is(err, errOnceTimeout) && tryOf(err) == "" {
+			err = fail(exitFailure, "gapless status"+flags.repeated(cmd), err)
+		}
+		return err
 	}
 	return cmd
 }
 
 // errOnceTimeout says that --once did not finish in time.
-var errOnceTimeout = errors.New("not every event was delivered in time; what is left stays in the buffer for the next run")
+var errOnceTimeout = errors.New("not every event was delivered in time; what was read stays in the buffer for the next run")
 
 // runApp starts a, waits for its end and stops it.
 func runApp(ctx context.Context, env *Env, a *app.App, once bool, timeout, grace time.Duration) error {
@@ -61,8 +68,11 @@ func runApp(ctx context.Context, env *Env, a *app.App, once bool, timeout, grace
 	if err == nil {
 		err = await(ctx, a, once, timeout)
 	}
-	if once && err == nil {
+	switch {
+	case once && err == nil:
 		err = printOnce(ctx, env, a)
+	case errors.Is(err, errOnceTimeout):
+		err = lateError(ctx, a)
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
@@ -92,6 +102,24 @@ func await(ctx context.Context, a *app.App, once bool, timeout time.Duration) er
 		}
 		return nil // a stop that was asked for
 	}
+}
+
+// lateError says what kept a run with --once from its end.
+func lateError(ctx context.Context, a *app.App) error {
+	o, err := a.Overview(ctx)
+	if err != nil {
+		return errors.Join(errOnceTimeout, fmt.Errorf("read the outcome: %w", err))
+	}
+	err = errOnceTimeout
+	for _, t := range o.Tenants {
+		for _, x := range t.Troubles {
+			err = fmt.Errorf("%w\n  %s: %s: %s", err, t.Name, x.Part, x.Message)
+			if x.Hint != "" && tryOf(err) == "" {
+				err = fail(exitFailure, x.Hint, err)
+			}
+		}
+	}
+	return err
 }
 
 // printOnce says what a run with --once has done.

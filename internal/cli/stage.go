@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +47,7 @@ type stageFlags struct {
 	rate                           float64
 	data, plan                     string
 	seed                           uint64
+	duration                       time.Duration
 }
 
 // addStageFlags gives cmd the flags of the emulators.
@@ -55,18 +59,23 @@ func addStageFlags(cmd *cobra.Command) *stageFlags {
 	fs.IntVar(&f.events, "events", 2000, "events of history that a new tenant begins with")
 	fs.Float64Var(&f.rate, "rate", 5, "new events a second; 0 for none")
 	fs.StringVar(&f.data, "data", "", "directory to keep everything in; without it everything is gone in the end")
-	fs.StringVar(&f.plan, "plan", string(tenant.Enterprise), "Auth0 plan whose rate limits and retention apply: free, essentials, professional, enterprise, enterprise-nonprod or unlimited")
+	fs.StringVar(&f.plan, "plan", string(tenant.Enterprise), "Auth0 plan whose rate limits and retention apply: "+strings.Join(planNames(), ", "))
 	fs.Uint64Var(&f.seed, "seed", 1, "seed of the generated traffic")
+	fs.DurationVar(&f.duration, "duration", 0, "end after this long; 0 goes on until stopped")
 	return f
 }
 
-// check refuses numbers that make no sense.
+// check refuses values that make no sense.
 func (f *stageFlags) check(cmd *cobra.Command) error {
 	switch {
 	case f.events < 0:
 		return usageError(cmd, "--events is %d: it cannot be negative", f.events)
 	case !(f.rate >= 0 && f.rate <= 10_000): // refuses NaN too
 		return usageError(cmd, "--rate is %v: it must be from 0 to 10000", f.rate)
+	case f.duration < 0:
+		return usageError(cmd, "--duration is %v: it cannot be negative", f.duration)
+	case !slices.Contains(planNames(), f.plan):
+		return usageError(cmd, "--plan is %q: it must be one of %s", f.plan, strings.Join(planNames(), ", "))
 	default:
 		return nil
 	}
@@ -134,13 +143,26 @@ func (s *stage) make(f *stageFlags, logger *slog.Logger) (err error) {
 		Plan: planOf(f.plan), Seed: f.seed, DataDir: dir("tenant"), Logger: part(logger, "tenant"),
 	})
 	if err != nil {
-		return fmt.Errorf("start the tenant: %w", err)
+		return f.dataError(fmt.Errorf("start the tenant: %w", err))
 	}
 	s.cloudwatch, err = cloudwatch.New(cloudwatch.Options{DataDir: dir("cloudwatch"), Region: stageRegion, Logger: part(logger, "cloudwatch")})
 	if err != nil {
-		return fmt.Errorf("start CloudWatch Logs: %w", err)
+		return f.dataError(fmt.Errorf("start CloudWatch Logs: %w", err))
 	}
 	return nil
+}
+
+// dataError says of an emulator that does not start what to do about --data,
+// which is all that can be wrong with it once the flags have been checked.
+func (f *stageFlags) dataError(err error) error {
+	switch {
+	case f.data == "":
+		return err
+	case errors.Is(err, tenant.ErrInUse):
+		return fail(exitFailure, "End the other process, or name another directory with --data.", fmt.Errorf("use --data %s: another demo or emulate works in it", f.data))
+	default:
+		return fail(exitFailure, "Name a directory with --data that can be made and written to.", fmt.Errorf("use --data %s: %w", f.data, err))
+	}
 }
 
 // part returns the logger of a part of the stage; nil stays nil.
@@ -188,7 +210,7 @@ func listen(ctx context.Context, cmd *cobra.Command, flag, addr string) (net.Lis
 		return l, nil
 	}
 	if cmd.Flags().Changed(flag) {
-		return nil, fail(exitFailure, fmt.Sprintf("%s --%s 127.0.0.1:0", cmd.CommandPath(), flag), fmt.Errorf("listen for --%s: %w", flag, err))
+		return nil, listenError(cmd, flag, addr, err)
 	}
 	host, port, serr := net.SplitHostPort(addr)
 	first, cerr := strconv.Atoi(port)
@@ -200,7 +222,25 @@ func listen(ctx context.Context, cmd *cobra.Command, flag, addr string) (net.Lis
 			return l, nil
 		}
 	}
-	return nil, fmt.Errorf("listen on %s and the %d ports behind it: %w", addr, portsToTry, err)
+	return nil, fail(exitFailure, anyPort(cmd, flag), fmt.Errorf("listen on %s and the %d ports behind it: %w", addr, portsToTry, err))
+}
+
+// listenError says why nothing can listen on an address that was asked for. It is
+// the fault of the command line unless the system refused it.
+func listenError(cmd *cobra.Command, flag, addr string, err error) error {
+	code := exitUsage
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err // the rest of the text is the address once more
+	}
+	if refused, ok := errors.AsType[*os.SyscallError](err); ok {
+		code, err = exitFailure, refused.Err
+	}
+	return fail(code, anyPort(cmd, flag), fmt.Errorf("listen on --%s %s: %w", flag, addr, err))
+}
+
+// anyPort is the command that takes whatever port is free.
+func anyPort(cmd *cobra.Command, flag string) string {
+	return fmt.Sprintf("%s --%s 127.0.0.1:0", cmd.CommandPath(), flag)
 }
 
 // readyLine is what demo and emulate print with --json once they are ready.
@@ -222,9 +262,23 @@ func (s *stage) ready() readyLine {
 	}
 }
 
+// unlimited is what --plan calls tenant.Unlimited, which has no name.
+const unlimited = "unlimited"
+
+// planNames returns what --plan takes.
+func planNames() []string {
+	var names []string
+	for _, p := range tenant.Plans() {
+		if p != tenant.Unlimited {
+			names = append(names, string(p))
+		}
+	}
+	return append(names, unlimited)
+}
+
 // planOf returns the plan that --plan names.
 func planOf(name string) tenant.Plan {
-	if name == "unlimited" {
+	if name == unlimited {
 		return tenant.Unlimited
 	}
 	return tenant.Plan(name)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 )
 
 // errNotWell is the outcome of status when a tenant is in trouble.
-var errNotWell = errors.New("a tenant needs a look")
+var errNotWell = errors.New("in trouble")
 
 // newStatusCommand makes "gapless status".
 func newStatusCommand(env *Env) *cobra.Command {
@@ -46,17 +47,30 @@ to do about it. The exit code is 5 when a tenant is in trouble.`,
 		} else {
 			env.printOverview(env.Stdout, o)
 		}
-		if err == nil && !well(o) {
-			err = fail(exitNotClean, "", errNotWell)
-		}
-		return err
+		return errors.Join(err, unwell(o))
 	}
 	return cmd
 }
 
-// well reports whether no tenant is in trouble.
-func well(o web.Overview) bool {
-	return !slices.ContainsFunc(o.Tenants, func(t web.Tenant) bool { return len(t.Troubles) > 0 })
+// unwell names the tenants in trouble, with what to do about the first that needs
+// a person; nil when there are none.
+func unwell(o web.Overview) error {
+	var names []string
+	var hint string
+	for _, t := range o.Tenants {
+		if len(t.Troubles) > 0 {
+			names = append(names, t.Name)
+		}
+		for _, x := range t.Troubles {
+			if hint == "" && x.NeedsPerson() {
+				hint = x.Hint
+			}
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return fail(exitNotClean, hint, fmt.Errorf("%w: %s", errNotWell, strings.Join(names, ", ")))
 }
 
 // printOverview writes the overview for a person.
@@ -65,9 +79,13 @@ func (e *Env) printOverview(w io.Writer, o web.Overview) {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintln(w, e.paint(w, bold, t.Name), " ", t.Source, "->", t.Destination)
+		fmt.Fprintln(w, e.paint(w, bold, t.Name), t.Source, "->", t.Destination)
 		line := func(name, format string, args ...any) {
-			fmt.Fprintf(w, "  %-14s %s\n", name, fmt.Sprintf(format, args...))
+			name = fmt.Sprintf("%-14s", name)
+			if strings.HasPrefix(name, "trouble") {
+				name = e.paint(w, red, name)
+			}
+			fmt.Fprintf(w, "  %s %s\n", name, fmt.Sprintf(format, args...))
 		}
 		line("state", "%s", t.Words(o.At))
 		line("stored", "%s, %s dropped", plural(t.Stored, "event"), plural(t.Duplicates, "duplicate"))
@@ -81,12 +99,12 @@ func (e *Env) printOverview(w io.Writer, o web.Overview) {
 			line("skipped", "%s", reasons(t.Skipped)[2:])
 		}
 		line("newest event", "%s", orNone(t.NewestEvent))
-		line("cursor", "%s", t.Cursor)
+		line("cursor", "%s", cmp.Or(t.Cursor, "-"))
 		for _, g := range t.Gaps {
 			line("gap", "from %s (%s) to %s (%s): %s", g.FromID, orNone(g.FromTime), g.ToID, orNone(g.ToTime), g.Reason)
 		}
 		for _, x := range t.Troubles {
-			line(e.paint(w, red, "trouble"), "%s since %s: %s", x.Part, orNone(x.Since), x.Message)
+			line("trouble", "%s since %s: %s", x.Part, orNone(x.Since), x.Message)
 			if x.Hint != "" {
 				line("", "%s", x.Hint)
 			}
