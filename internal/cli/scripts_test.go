@@ -90,7 +90,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: start NAME ARGS...")
 	}
 	name := args[0]
-	p := &process{cmd: exec.Command("gapless", args[1:]...), done: make(chan struct{})} //nolint:gosec,noctx // the test's own program; the script's end ends it
+	p := &process{cmd: exec.Command("gapless", args[1:]...), done: make(chan struct{})}
 	p.cmd.Dir = ts.MkAbs(".")
 	for _, v := range remembered[[]string](ts, variablesKey{}) {
 		if value := ts.Getenv(v); value != "" {
