@@ -28,7 +28,7 @@ type Status func(ctx context.Context) (Overview, error)
 // NewHandler returns the pages and endpoints. Figures come from status and
 // metrics from the gatherer.
 func NewHandler(status Status, metrics prometheus.Gatherer, logger *slog.Logger) (http.Handler, error) {
-	page, err := template.New("page.html").Funcs(template.FuncMap{"short": Short}).ParseFS(files, "page.html")
+	page, err := template.New("page.html").Funcs(template.FuncMap{"short": Short, "stamp": stamp}).ParseFS(files, "page.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse page: %w", err)
 	}
@@ -39,8 +39,19 @@ func NewHandler(status Status, metrics prometheus.Gatherer, logger *slog.Logger)
 	mux.HandleFunc("GET /api/v1/status", h.statusJSON)
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{Timeout: readTimeout}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+		Timeout: readTimeout, ErrorHandling: promhttp.ContinueOnError, // one figure that cannot be read costs no others
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelError),
+	}))
 	return headers(mux), nil
+}
+
+// stamp writes a time for a person; a dash when there is none.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.DateTime)
 }
 
 // handler answers the requests.

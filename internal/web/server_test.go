@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,16 @@ func overview(troubles ...web.Trouble) web.Overview {
 	return web.Overview{Version: "1.2.3", At: now, Running: true, Tenants: []web.Tenant{tenant}}
 }
 
+// scarred has a tenant of which everything is to be told.
+func scarred() web.Overview {
+	o := overview()
+	t := &o.Tenants[0]
+	t.Rejected, t.Altered, t.Skipped = map[string]int64{"unreadable": 2, "too_large": 1}, map[string]int64{"too_large": 3}, map[string]int64{"rule": 4}
+	t.Gaps = []web.Gap{{ToTime: now.Add(-2 * time.Hour), Reason: "the log was kept for a day only"}}
+	t.NewestEvent = now.Add(-time.Minute)
+	return o
+}
+
 var (
 	throttled = web.Trouble{Part: "delivery", Class: "throttled", Message: "rate exceeded", Since: now}
 	refused   = web.Trouble{Part: "poll", Class: "unauthorized", Message: "403 <script>alert(1)</script>", Hint: "grant read:logs", Since: now}
@@ -59,8 +70,12 @@ func TestEndpoints(t *testing.T) {
 		want     []string
 		not      []string
 	}{
-		"page":           {overview: overview(), path: "/", status: 200, want: []string{"<h2 id=\"tenant-dev\">dev</h2>", "delivering, 3.0s behind", "<dd>12</dd>", "page.css"}},
-		"page, trouble":  {overview: overview(refused), path: "/", status: 200, want: []string{"grant read:logs", "&lt;script&gt;"}, not: []string{"<script>"}},
+		"page":          {overview: overview(), path: "/", status: 200, want: []string{"<h2 id=\"tenant-dev\">dev</h2>", "delivering, 3.0s behind", "<dd>12</dd>", "page.css"}},
+		"page, trouble": {overview: overview(refused), path: "/", status: 200, want: []string{`<p class="state stuck">a person must act</p>`, "grant read:logs", "&lt;script&gt;"}, not: []string{"<script>"}},
+		"page, all of it": {overview: scarred(), path: "/", status: 200, want: []string{
+			"Rejected: 1 too_large 2 unreadable<", "Altered: 3 too_large<", "Left out: 4 rule<",
+			"from - to 2026-11-23 10:00:00 UTC: the log was", `datetime="2026-11-23T11:59:00Z"`, ">1m0s ago<",
+		}},
 		"page, empty":    {overview: web.Overview{At: now}, path: "/", status: 200, want: []string{"No tenant is configured"}},
 		"page, broken":   {err: broken, path: "/", status: 500, want: []string{"cannot be read"}, not: []string{"secret path"}},
 		"style":          {path: "/page.css", status: 200, want: []string{"prefers-color-scheme"}},
@@ -148,11 +163,40 @@ func TestJudge(t *testing.T) {
 func TestShort(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
-		0: "0.0s", 340 * time.Millisecond: "0.3s", 12 * time.Second: "12s", 310 * time.Second: "5m10s",
+		-time.Second: "0.0s", 0: "0.0s", 340 * time.Millisecond: "0.3s", 12 * time.Second: "12s", 310 * time.Second: "5m10s",
 		3*time.Hour + 2*time.Minute: "3h2m", 99 * time.Hour: "4d3h",
 	} {
 		if got := web.Short(d); got != want {
 			t.Errorf("Short(%v) = %q, want %q", d, got, want)
 		}
+	}
+}
+
+// failing is a collector whose figures cannot be read.
+type failing struct{}
+
+func (failing) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(failing{}, ch) }
+
+func (failing) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.NewInvalidMetric(prometheus.NewDesc("gapless_broken", "Broken.", nil, nil), errors.New("broken"))
+}
+
+// TestMetricsOfTheRest holds that figures which cannot be read cost no others.
+func TestMetricsOfTheRest(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(failing{}, prometheus.NewCounter(prometheus.CounterOpts{Name: "gapless_test_total", Help: "A counter."}))
+	var log bytes.Buffer
+	h, err := web.NewHandler(nil, reg, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "gapless_test_total 0") {
+		t.Errorf("got status %d:\n%s", w.Code, w.Body)
+	}
+	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "broken") {
+		t.Errorf("the failure is not in the log: %q", log.String())
 	}
 }

@@ -114,8 +114,8 @@ func (t Tenant) DeliveryLag(now time.Time) time.Duration {
 	return max(0, now.Sub(t.OldestBuffered))
 }
 
-// Words says the state in a sentence.
-func (t Tenant) Words(now time.Time) string {
+// Headline says the state in a few words, without what is wrong.
+func (t Tenant) Headline(now time.Time) string {
 	switch t.State {
 	case StateDelivered:
 		return "all that was fetched is delivered"
@@ -125,22 +125,30 @@ func (t Tenant) Words(now time.Time) string {
 		return "nothing fetched yet"
 	case StateStopped:
 		return "not running"
-	case StateTrouble, StateStuck:
-		words := []string{"in trouble, trying again"}
-		if t.State == StateStuck {
-			words[0] = "a person must act"
-		}
+	case StateTrouble:
+		return "in trouble, trying again"
+	case StateStuck:
+		return "a person must act"
+	}
+	return string(t.State)
+}
+
+// Words says the state in a sentence: the headline and, in trouble, what is wrong.
+func (t Tenant) Words(now time.Time) string {
+	words := []string{t.Headline(now)}
+	if t.State == StateTrouble || t.State == StateStuck {
 		for _, x := range t.Troubles {
 			words = append(words, x.Part+": "+x.Message)
 		}
-		return strings.Join(words, "; ")
 	}
-	return string(t.State)
+	return strings.Join(words, "; ")
 }
 
 // Short writes a duration for a person: 0.3s, 12s, 5m10s, 3h2m, 4d3h.
 func Short(d time.Duration) string {
 	switch {
+	case d < 0:
+		return "0.0s" // clocks differ
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.1fs", d.Seconds())
 	case d < time.Minute:
