@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,7 @@ type demo struct {
 	env    *Env
 	flags  *stageFlags
 	asJSON bool
+	said   string // the trouble that was said last
 
 	stage   *stage
 	app     *app.App
@@ -210,19 +212,24 @@ func (d *demo) watch(ctx context.Context, see func(web.Tenant) bool) {
 }
 
 // line writes the live line: over itself on a terminal, one below the other
-// elsewhere.
+// elsewhere. Trouble is said in full, on a terminal once and above the line.
 func (d *demo) line(t web.Tenant) {
-	now := time.Now()
-	state := t.Words(now)
-	if len(t.Troubles) == 0 {
-		state = "lag " + web.Short(t.DeliveryLag(now))
+	now, w := time.Now(), d.env.Stdout
+	state, said := "lag "+web.Short(t.DeliveryLag(now)), ""
+	if len(t.Troubles) > 0 {
+		state, said = t.Headline(now), t.Words(now)
 	}
-	text := fmt.Sprintf("tenant %d · stored %d · delivered %d · waiting %d · %s", d.stage.tenant.Len(), t.Stored, t.Delivered, t.Buffered, state)
-	if isTerminal(d.env.Stdout) { // what wraps cannot be written over; ^C wants room too
-		fmt.Fprintf(d.env.Stdout, "\r\x1b[K%s", fit(text, width(d.env.Stdout)-3))
+	figures := fmt.Sprintf("tenant %d · stored %d · delivered %d · waiting %d · ", d.stage.tenant.Len(), t.Stored, t.Delivered, t.Buffered)
+	if !isTerminal(w) {
+		fmt.Fprintln(w, figures+cmp.Or(said, state))
 		return
 	}
-	fmt.Fprintln(d.env.Stdout, text)
+	const anew = "\r\x1b[K"
+	if said != "" && said != d.said {
+		fmt.Fprintln(w, anew+said)
+	}
+	d.said = said
+	fmt.Fprint(w, anew+fit(figures+state, width(w)-3)) // what wraps cannot be written over; ^C wants room too
 }
 
 // introduce says what runs where, and what to try.

@@ -1,0 +1,165 @@
+package cli_test
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gaplesslogs/gapless/internal/auth0"
+	"github.com/gaplesslogs/gapless/internal/cloudwatch"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+	"github.com/gaplesslogs/gapless/internal/store"
+)
+
+// TestMetricsAreDocumented holds that the table of docs/operations.md names every
+// metric that there is, and no other, with its kind and its labels. A demo in
+// trouble exposes most; those that begin with the first event of their kind are
+// taken from the parts that register them.
+func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	documented := documentedMetrics(t)
+	exposed := exposedMetrics(ctx, t)
+	for name, labels := range describedMetrics(ctx, t) {
+		if _, found := exposed[name]; !found {
+			exposed[name] = metric{kind: documented[name].kind, labels: labels} // a description knows no kind
+		}
+	}
+	if d := cmp.Diff(exposed, documented, cmp.AllowUnexported(metric{})); d != "" {
+		t.Errorf("docs/operations.md and /metrics differ (-exposed +documented):\n%s", d)
+	}
+}
+
+// A metric is what the table says of one: its kind and its labels but tenant.
+type metric struct{ kind, labels string }
+
+// documentedMetrics reads the table.
+func documentedMetrics(t *testing.T) map[string]metric {
+	t.Helper()
+	out := make(map[string]metric)
+	for line := range strings.Lines(string(readPage(t, "operations.md"))) {
+		cells := strings.Split(line, " | ")
+		if !strings.HasPrefix(line, "| `gapless_") || len(cells) < 3 {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`(gapless_[a-z0-9_]+)(?:{([a-z_,]+)})?`").FindAllStringSubmatch(cells[0], -1) {
+			out[m[1]] = metric{kind: cells[1], labels: joinLabels(strings.Split(m[2], ","))}
+		}
+	}
+	return out
+}
+
+// exposedMetrics reads /metrics of a demo whose tenant answers no more.
+func exposedMetrics(ctx context.Context, t *testing.T) map[string]metric {
+	t.Helper()
+	said, stop := startDemo(ctx, t, "--events", "50")
+	defer stop()
+	addresses := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindAllString(said, 3) // tenant, CloudWatch, page
+	fault := `{"match":"GET /api/v2/logs","times":-1,"status":503}`
+	post := func(body string) {
+		resp, err := http.Post(addresses[0]+"/_emulator/faults", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		text := scrape(ctx, t, addresses[2]+"/metrics")
+		if strings.Contains(text, "gapless_trouble{") {
+			return parseMetrics(text)
+		}
+		if strings.Contains(text, "gapless_cloudwatch_put_seconds_count") && fault != "" {
+			post(fault)
+			fault = ""
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatal("the demo has not come into trouble")
+		case <-tick.C:
+		}
+	}
+}
+
+// scrape gets a page.
+func scrape(ctx context.Context, t *testing.T, address string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: status %d, %v", address, resp.StatusCode, err)
+	}
+	return string(body)
+}
+
+// parseMetrics reads the names, kinds and labels of ours out of the text format.
+func parseMetrics(text string) map[string]metric {
+	out := make(map[string]metric)
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (gapless_\w+) (\w+)$`).FindAllStringSubmatch(text, -1) {
+		labels := make(map[string]bool)
+		for _, sample := range regexp.MustCompile(`(?m)^`+m[1]+`(?:_bucket|_sum|_count)?{(.*)}`).FindAllStringSubmatch(text, -1) {
+			for _, l := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(sample[1], -1) {
+				labels[l[1]] = true
+			}
+		}
+		out[m[1]] = metric{kind: m[2], labels: joinLabels(slices.Collect(maps.Keys(labels)))}
+	}
+	return out
+}
+
+// joinLabels lists labels but those that go without saying.
+func joinLabels(labels []string) string {
+	labels = slices.DeleteFunc(labels, func(l string) bool { return l == "" || l == "tenant" || l == "le" })
+	slices.Sort(labels)
+	return strings.Join(labels, ",")
+}
+
+// describedMetrics returns the labels of what the parts of a tenant register.
+func describedMetrics(ctx context.Context, t *testing.T) map[string]string {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	pipeline.NewMetrics(reg, "a")
+	client, err := auth0.New(auth0.Config{Domain: "a.example.com", ClientID: "a", ClientSecret: "a"}, auth0.Deps{Registerer: reg, TenantName: "a"}) //nolint:contextcheck // it opens no connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	if _, err := cloudwatch.New(ctx, cloudwatch.Config{Region: "us-east-1"}, cloudwatch.Deps{Registerer: reg, Tenant: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Registerer: reg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	descriptions := make(chan *prometheus.Desc)
+	go func() { defer close(descriptions); reg.Describe(descriptions) }()
+	out := make(map[string]string)
+	for d := range descriptions {
+		m := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: {([^}]*)}`).FindStringSubmatch(d.String())
+		if m == nil {
+			t.Fatalf("a description that this test does not understand: %v", d)
+		}
+		out[m[1]] = joinLabels(strings.Split(m[2], ","))
+	}
+	return out
+}
