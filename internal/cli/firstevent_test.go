@@ -218,7 +218,7 @@ func (e *emulated) environ(key cloudwatch.AccessKey) []string {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_ENDPOINT_URL=" + e.cwURL,
 		"AWS_ACCESS_KEY_ID=" + key.ID, "AWS_SECRET_ACCESS_KEY=" + key.Secret, "AUTH0_CLIENT_SECRET=s3cret",
-		"GAPLESS_AWS_ENDPOINT=" + e.cwURL, "GAPLESS_TENANT_DOMAIN=" + e.tenantURL, "GAPLESS_LISTEN=127.0.0.1:0",
+		"GAPLESS_AWS_ENDPOINT=" + e.cwURL, "GAPLESS_TENANT_DOMAIN=" + e.tenantURL, "GAPLESS_LISTEN=127.0.0.1:0", quickExit,
 	}
 }
 

@@ -15,6 +15,10 @@ import (
 // program prints.
 var update = flag.Bool("update", false, "rewrite expected output and the pages of docs/")
 
+// quickExit is for the environment of a child: with the race detector a process
+// otherwise sleeps for a second when it ends.
+const quickExit = "GORACE=atexit_sleep_ms=0"
+
 // TestMain lets scripts run the program itself as "gapless".
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){

@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "XDG_STATE_HOME="+e.WorkDir+"/state", "AWS_EC2_METADATA_DISABLED=true",
-				"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AUTH0_CLIENT_SECRET=demo-client-secret")
+				"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AUTH0_CLIENT_SECRET=demo-client-secret", quickExit)
 			names := []string{"GAPLESS_AWS_ENDPOINT", "GAPLESS_TENANT_DOMAIN", "GAPLESS_TENANTS_0_DOMAIN"} // set by scripts
 			for _, v := range e.Vars {
 				name, _, _ := strings.Cut(v, "=")
