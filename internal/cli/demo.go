@@ -294,8 +294,12 @@ func (d *demo) compare(ctx context.Context, w io.Writer) error {
 		}
 	}
 	fmt.Fprintln(w, diff)
-	if diff.missing > 0 || diff.twice > 0 {
-		return fail(exitNotClean, "", errNotEqual)
+	switch {
+	case diff.missing > 0:
+		return fail(exitNotClean, "Report it, with --data and what was done: this must not happen.", errNotEqual)
+	case diff.twice > 0:
+		return fail(exitNotClean, "If it was killed before, a batch may have been sent again: see the README, What you can rely on.", errNotEqual)
+	default:
+		return nil
 	}
-	return nil
 }

@@ -62,7 +62,7 @@ func documentedMetrics(t *testing.T) map[string]metric {
 // exposedMetrics reads /metrics of a demo whose tenant answers no more.
 func exposedMetrics(ctx context.Context, t *testing.T) map[string]metric {
 	t.Helper()
-	said, stop := startDemo(ctx, t, "--events", "50")
+	said, stop := startDemo(ctx, t, "--events", "50", "--rate", "0")
 	defer stop()
 	addresses := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindAllString(said, 3) // tenant, CloudWatch, page
 	fault := `{"match":"GET /api/v2/logs","times":-1,"status":503}`
