@@ -31,7 +31,7 @@ func TestPartsAgreeWithTheConfiguration(t *testing.T) {
 	cw := c.CloudWatch
 	want := cloudwatch.Config{
 		Create: cw.Create, RetentionDays: cw.RetentionDays, LogGroupClass: cw.LogGroupClass, Linger: cw.Linger, Compression: cw.Compression,
-		RequestTimeout: cw.RequestTimeout, TooOld: string(cw.TooOld), TooNew: string(cw.TooNew), TooLarge: string(cw.TooLarge),
+		InDoubtWait: cw.InDoubtWait, RequestTimeout: cw.RequestTimeout, TooOld: string(cw.TooOld), TooNew: string(cw.TooNew), TooLarge: string(cw.TooLarge),
 	}
 	if diff := cmp.Diff(want, cloudwatch.DefaultConfig()); diff != "" {
 		t.Errorf("defaults of the destination (-config +cloudwatch):\n%s", diff)

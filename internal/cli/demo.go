@@ -130,6 +130,7 @@ func (d *demo) config(dir string) (*config.Config, error) {
 	t.Name, t.Domain, t.ClientID = stageTenant, d.stage.tenantURL, stageClientID
 	t.ClientSecret = secret
 	t.CloudWatch.LogGroup, t.CloudWatch.LogStream = stageLogGroup, stageLogStream
+	t.CloudWatch.InDoubtWait = 0 // the emulator shows at once what it has taken
 	cfg.Tenants = []config.Tenant{t}
 	return cfg, nil
 }

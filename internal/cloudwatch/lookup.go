@@ -82,20 +82,24 @@ func (d *delivery) lookUp(ctx context.Context, doubt pipeline.Doubt, items []ite
 // window of the group had then and has now.
 func (d *delivery) suspects(doubt pipeline.Doubt, items []item) []suspect {
 	list := make([]suspect, len(items))
-	then := windowOf(doubt.From.Add(d.sink.clock.offset()), d.window.past, d.window.future)
-	oldest := d.window.oldest
+	c, now := d.sink.config, d.window
+	then := windowOf(doubt.From.Add(d.sink.clock.offset()), now.past, now.future)
+	oldest := now.oldest
 	if !d.sink.windows.known(d.dest.LogGroup) { // as if its retention were the shortest
-		oldest = windowOf(d.now, pastSteps[len(pastSteps)-1], d.window.future).oldest
+		oldest = windowOf(d.now, pastSteps[len(pastSteps)-1], now.future).oldest
 	}
 	for i, it := range items {
-		from, to := then.clamp(it.date).UnixMilli(), it.at
-		if it.date.Before(d.window.oldest) {
-			to = oldest.UnixMilli()
+		from, to := it.date, it.date
+		switch {
+		case it.date.Before(now.oldest) && c.TooOld == Restamp:
+			from, to = then.clamp(it.date), oldest
+		case it.date.After(then.newest) && c.TooNew == Restamp:
+			from, to = then.newest, now.clamp(it.date)
 		}
-		if from != to {
-			from, to = min(from, to)-lookupSlack.Milliseconds(), max(from, to)+lookupSlack.Milliseconds()
+		if !from.Equal(to) {
+			from, to = from.Add(-lookupSlack), to.Add(lookupSlack)
 		}
-		list[i] = suspect{item: it, key: messageKey(it.message), from: from, to: to}
+		list[i] = suspect{item: it, key: messageKey(it.message), from: from.UnixMilli(), to: to.UnixMilli()}
 	}
 	slices.SortFunc(list, func(a, b suspect) int { return cmp.Compare(a.from, b.from) })
 	return list

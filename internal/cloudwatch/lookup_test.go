@@ -176,6 +176,22 @@ func TestRestampedEventsAreFound(t *testing.T) {
 	}
 }
 
+// TestArrivedBeforeItWasTooOld has an event become too old between the call whose
+// answer was lost and the next try: it is no dead letter, for it is there.
+func TestArrivedBeforeItWasTooOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := ready().with("PutLogEvents", 1, answer{lost: true})
+		s, reg := open(t, c, config(func(c *cloudwatch.Config) { c.TooOld = "dead_letter" }))
+		b := doubtful(t, s, batch(ev("event", time.Now().Add(-14*24*time.Hour+time.Hour))))
+		<-time.After(3 * time.Hour)
+		if receipt := deliver(t, s, b); len(receipt.Rejected) > 0 {
+			t.Errorf("rejected: %+v", receipt.Rejected)
+		}
+		wantOnce(t, c, b, reg, 1, 0, 0)
+	})
+}
+
 // TestDestinationsThatCannotBeRead are written to all the same, and it is said
 // once what that means.
 func TestDestinationsThatCannotBeRead(t *testing.T) {

@@ -42,6 +42,7 @@ func newMetrics(reg prometheus.Registerer, tenant string) *metrics {
 		}),
 	}
 	reg.MustRegister(m.seconds)
+	m.inDoubt(0, 0, 0)
 	return m
 }
 

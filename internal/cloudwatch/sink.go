@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -97,11 +98,10 @@ func (s *Sink) Deliver(ctx context.Context, b pipeline.Batch) (pipeline.Receipt,
 	d := &delivery{sink: s, dest: b.Destination, now: s.clock.now(), fates: make([]fate, len(b.Events))}
 	d.window = s.windows.at(b.Destination.LogGroup, d.now)
 	draft := prepare(b, s.config, d.window)
-	items, err := d.notArrived(ctx, b, draft.items)
-	if err != nil {
+	if err := d.notArrived(ctx, b, &draft); err != nil {
 		return pipeline.Receipt{}, err
 	}
-	for _, part := range split(items) {
+	for _, part := range split(d.unsent(draft.items)) {
 		if err := d.part(ctx, part); err != nil {
 			err = s.explain("deliver to", b.Destination, err)
 			if d.stored == 0 {
@@ -118,26 +118,46 @@ func (s *Sink) Deliver(ctx context.Context, b pipeline.Batch) (pipeline.Receipt,
 	return d.receipt(draft), nil
 }
 
-// notArrived returns the items of a batch that are to be sent: all of them, but
-// where the batch is in doubt those that are found to have arrived.
-func (d *delivery) notArrived(ctx context.Context, b pipeline.Batch, items []item) ([]item, error) {
+// notArrived leaves in a draft what is to be sent: all of it, but where the batch
+// is in doubt what is not found to have arrived. What has become too old or too
+// new since it was sent may have arrived as well.
+func (d *delivery) notArrived(ctx context.Context, b pipeline.Batch, from *draft) error {
 	if b.Doubt.IsZero() {
-		return items, nil
+		return nil
 	}
-	found, err := d.lookUp(ctx, b.Doubt, items)
+	found, err := d.lookUp(ctx, b.Doubt, append(slices.Clip(from.items), d.outside(b, *from)...))
 	if err != nil {
-		return nil, d.sink.explain("look up what has arrived in", d.dest, err)
+		return d.sink.explain("look up what has arrived in", d.dest, err)
 	}
-	var left []item
-	for _, it := range items {
-		if found[it.index] {
-			d.fates[it.index] = fate{stored: true}
-			d.stored++
-		} else {
-			left = append(left, it)
+	for i := range found {
+		d.fates[i] = fate{stored: true}
+	}
+	d.stored += len(found)
+	from.rejected = slices.DeleteFunc(from.rejected, func(r pipeline.Rejection) bool { return found[r.Index] })
+	return nil
+}
+
+// outside returns as items what a draft rejects for its date.
+func (d *delivery) outside(b pipeline.Batch, from draft) []item {
+	var list []item
+	for _, r := range from.rejected {
+		if r.Reason != reasonTooOld && r.Reason != reasonTooNew {
+			continue
+		}
+		e := b.Events[r.Index]
+		if message, _, rejected := text(e.Raw, d.sink.config.TooLarge); rejected.Reason == "" {
+			list = append(list, item{index: r.Index, at: e.Date.UnixMilli(), message: message, date: e.Date})
 		}
 	}
-	return left, nil
+	return list
+}
+
+// unsent returns the items of a draft that are not known to have arrived.
+func (d *delivery) unsent(items []item) []item {
+	if d.stored == 0 {
+		return items
+	}
+	return slices.DeleteFunc(slices.Clone(items), func(it item) bool { return d.fates[it.index].stored })
 }
 
 // validDestination refuses names that CloudWatch Logs can never take.

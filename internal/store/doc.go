@@ -15,10 +15,10 @@
 // the same commit; a log_id is stored once within the dedup window and as long
 // as its event is in the buffer; an event is leased to one caller of Next at a
 // time; an event leaves the buffer only by a receipt. After a crash every event
-// that was not settled is offered again.
+// that was not settled is offered again, those that were leased with a Doubt.
 //
-// What it does not: tell whether a batch whose sending was cut off by a crash
-// has arrived. That is for the sink to look up.
+// What it does not: tell whether a batch in doubt has arrived. That is for the
+// sink to look up.
 //
 // One process at a time writes to a data directory; a lock file says which.
 // Others may read beside it with OpenReadOnly.
