@@ -17,6 +17,7 @@ import (
 
 	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
+	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
 	"github.com/gaplesslogs/gapless/internal/web"
 )
@@ -30,7 +31,7 @@ type Options struct {
 	// Secrets resolves the secret references of the configuration.
 	Secrets config.Resolver
 	// Once makes the App end by itself when every tenant is caught up and
-	// delivered, or when one needs a person.
+	// delivered, or needs a person.
 	Once bool
 	// Listener is used in place of Config.Listen; nil opens one. Start takes it
 	// over.
@@ -80,7 +81,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		Logger: opts.Logger, Registerer: a.registry,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
+		return nil, err // it says what was tried
 	}
 	a.onStop("store", func(context.Context) error { return a.store.Close() })
 	a.registry.MustRegister(newLags(a))
@@ -91,11 +92,25 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		}
 		a.tenants = append(a.tenants, built)
 	}
-	a.once.expect(len(a.tenants))
+	a.once.expect(cfg.Tenants)
+	a.onStop("conditions", a.forgetPassing)
 	if err := a.tellLeftBehind(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil
+}
+
+// forgetPassing forgets the troubles of a run with Once that came to its end in
+// spite of them: nothing is left for them to hinder.
+func (a *App) forgetPassing(ctx context.Context) error {
+	if !a.opts.Once || !a.once.endedWell() {
+		return nil
+	}
+	var errs []error
+	for _, t := range a.tenants {
+		errs = append(errs, t.buffer.ClearCondition(ctx, source.PollName), t.buffer.ClearCondition(ctx, pipeline.DeliveryPart))
+	}
+	return errors.Join(errs...)
 }
 
 // tellLeftBehind warns of events that nobody is going to deliver.

@@ -15,7 +15,7 @@ import (
 func ResetCursor(ctx context.Context, cfg *config.Config, tenant string) (err error) {
 	s, err := store.Open(ctx, store.Config{Dir: cfg.DataDir, MaxBytes: int64(cfg.MaxBufferBytes), DedupWindow: cfg.DedupWindow})
 	if err != nil {
-		return fmt.Errorf("open store: %w", err)
+		return err // it says what was tried
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	b, err := s.Buffer(ctx, tenant)

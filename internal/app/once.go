@@ -1,52 +1,77 @@
 package app
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
+	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 )
 
 // once finds out when an App that runs once is finished: every tenant is caught
-// up and delivered, or one needs a person.
+// up and delivered, or needs a person. One that needs a person keeps none of the
+// others from coming to their end.
 type once struct {
 	mu       sync.Mutex
-	left     int
+	waiting  map[string]map[string]*pipeline.Error // by tenant and part: who must act
 	err      error
 	done     chan struct{}
 	finished bool
 }
 
-// expect sets the number of tenants.
-func (o *once) expect(tenants int) {
-	o.left, o.done = tenants, make(chan struct{})
-	if tenants == 0 {
-		o.finish(nil)
+// expect sets the tenants.
+func (o *once) expect(tenants []config.Tenant) {
+	o.waiting, o.done = make(map[string]map[string]*pipeline.Error), make(chan struct{})
+	for _, t := range tenants {
+		o.waiting[t.Name] = make(map[string]*pipeline.Error)
 	}
+	o.check()
 }
 
-// tenantDone notes that one tenant is caught up and delivered.
-func (o *once) tenantDone() {
+// tenantDone notes that a tenant is caught up and delivered.
+func (o *once) tenantDone(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.left--; o.left == 0 {
-		o.finish(nil)
-	}
+	delete(o.waiting, name)
+	o.check()
 }
 
-// fail notes a trouble that will not pass by itself.
-func (o *once) fail(e *pipeline.Error) {
+// trouble notes whether a part of a tenant is in a trouble that will not pass by
+// itself; nil says that it is not.
+func (o *once) trouble(name, part string, e *pipeline.Error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.finish(e)
+	parts := o.waiting[name]
+	switch {
+	case parts == nil: // it is done
+	case e == nil:
+		delete(parts, part)
+	default:
+		parts[part] = e
+		o.check()
+	}
 }
 
-// finish ends the waiting, the first time.
-func (o *once) finish(err error) {
-	if o.finished {
-		return
+// check ends the waiting, the first time that nothing is left to wait for. The
+// caller holds mu.
+func (o *once) check() {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(o.waiting)) {
+		parts := o.waiting[name]
+		if len(parts) == 0 {
+			return
+		}
+		for _, part := range slices.Sorted(maps.Keys(parts)) {
+			errs = append(errs, fmt.Errorf("tenant %s: %w", name, parts[part]))
+		}
 	}
-	o.finished, o.err = true, err
-	close(o.done)
+	if !o.finished {
+		o.finished, o.err = true, errors.Join(errs...)
+		close(o.done)
+	}
 }
 
 // result returns how it ended.
@@ -54,4 +79,11 @@ func (o *once) result() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err
+}
+
+// endedWell reports whether every tenant is caught up and delivered.
+func (o *once) endedWell() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.finished && o.err == nil
 }

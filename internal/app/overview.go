@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/config"
@@ -22,7 +23,7 @@ func (a *App) Overview(ctx context.Context) (web.Overview, error) {
 func ReadOverview(ctx context.Context, cfg *config.Config, version string) (_ web.Overview, err error) {
 	r, err := store.OpenReadOnly(ctx, cfg.DataDir)
 	if err != nil {
-		return web.Overview{}, fmt.Errorf("open store: %w", err)
+		return web.Overview{}, err // it says what was tried
 	}
 	defer func() {
 		if cerr := r.Close(); err == nil {
@@ -52,7 +53,7 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 	for _, t := range cfg.Tenants {
 		v := view(byName[t.Name])
 		v.Name, v.Source = t.Name, t.Domain
-		v.Destination = fmt.Sprintf("%s, stream %s", t.CloudWatch.LogGroup, t.CloudWatch.LogStream)
+		v.Destination = strings.ReplaceAll(fmt.Sprintf("%s, stream %s", t.CloudWatch.LogGroup, t.CloudWatch.LogStream), "{tenant}", t.Name)
 		v.Judge(running)
 		o.Tenants = append(o.Tenants, v)
 	}

@@ -69,7 +69,7 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 		built.fixed = &to
 	}
 	if a.opts.Once {
-		built.finish = a.once.tenantDone
+		built.finish = func() { a.once.tenantDone(t.Name) }
 	}
 	metrics := pipeline.NewMetrics(a.registry, t.Name)
 	report := a.reporter(built)
@@ -190,7 +190,7 @@ func guardStart(ctx context.Context, b *store.Buffer, t config.Tenant, sourceNam
 	if cursor != "" && began != "" && began != t.StartFrom {
 		return &pipeline.Error{
 			Op: "start", Class: pipeline.Misconfigured, Err: fmt.Errorf("%w (it was %q, now it is %q)", errStartChanged, began, t.StartFrom),
-			Hint: fmt.Sprintf("Set start_from back to %q, or begin anew on purpose: gapless cursor reset --tenant %s", began, t.Name),
+			Hint: fmt.Sprintf("Set start_from back to %q, or begin anew on purpose: gapless cursor reset --tenant %s --yes, with the --config of this run", began, t.Name),
 		}
 	}
 	if began != t.StartFrom {
@@ -207,13 +207,17 @@ func (a *App) reporter(t *tenant) func(context.Context, string, *pipeline.Condit
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		var err error
+		var person *pipeline.Error // who must act
 		if c == nil {
 			err = t.buffer.ClearCondition(ctx, part)
 		} else {
 			err = t.buffer.SetCondition(ctx, *c)
-			if e := c.Err; a.opts.Once && (e.Class == pipeline.Unauthorized || e.Class == pipeline.Misconfigured) {
-				a.once.fail(&e)
+			if e := c.Err; e.Class == pipeline.Unauthorized || e.Class == pipeline.Misconfigured {
+				person = &e
 			}
+		}
+		if a.opts.Once {
+			a.once.trouble(t.name, part, person)
 		}
 		if err != nil {
 			t.logger.LogAttrs(ctx, slog.LevelWarn, "cannot keep the condition", slog.Any("error", err))

@@ -34,6 +34,7 @@ type world struct {
 	sites []*site
 	hosts map[string]http.RoundTripper
 	app   *app.App // while one is running
+	once  bool     // the App runs with Once
 }
 
 // A site is one tenant of a world and its destination.
@@ -134,7 +135,7 @@ func (w *world) start(ctx context.Context, tb rapid.TB) {
 	tb.Helper()
 	var err error
 	w.app, err = app.New(ctx, app.Options{
-		Config: w.cfg, Logger: slog.New(slog.DiscardHandler), Auth0HTTP: w, AWSHTTP: &http.Client{Transport: w},
+		Config: w.cfg, Logger: slog.New(slog.DiscardHandler), Once: w.once, Auth0HTTP: w, AWSHTTP: &http.Client{Transport: w},
 		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),
 	})
 	if err != nil {

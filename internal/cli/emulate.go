@@ -19,10 +19,11 @@ func newEmulateCommand(env *Env) *cobra.Command {
 tests and trials of any software that speaks to either. Each request is logged on
 a line to standard error. Faults can be scripted over HTTP: POST them to
 /_emulator/faults of either; /_emulator/stats counts what was asked.`,
-		Example: "  gapless emulate --events 500 --rate 1\n  gapless emulate --json --data ./emulated --duration 1h",
+		Example: "  gapless emulate --events 500 --rate 1\n  gapless emulate --json --data ./emulated --duration 1h\n  gapless emulate --access-key AKIDEXAMPLE:example-secret --tenant-cert tenant.pem",
 		Args:    noArgs,
 	}
 	flags := addStageFlags(cmd)
+	flags.addEmulateFlags(cmd)
 	asJSON := cmd.Flags().Bool("json", false, "print one line of JSON with the addresses when ready")
 	quiet := cmd.Flags().Bool("quiet", false, "log no requests")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
@@ -47,8 +48,8 @@ a line to standard error. Faults can be scripted over HTTP: POST them to
 				return err
 			}
 		} else {
-			fmt.Fprintf(env.Stdout, "tenant      %s  client_id %s, client_secret %s, %d events, then %g a second\ncloudwatch  %s  any access key, any Region\n",
-				s.tenantURL, stageClientID, stageSecret, s.tenant.Len(), flags.rate, s.cloudwatchURL)
+			fmt.Fprintf(env.Stdout, "tenant      %s  client_id %s, client_secret %s, %d events, then %g a second\ncloudwatch  %s  %s, any Region\n",
+				s.tenantURL, stageClientID, stageSecret, s.tenant.Len(), flags.rate, s.cloudwatchURL, flags.whichKeys())
 		}
 		waitFor(cmd.Context(), flags.duration)
 		return nil

@@ -35,6 +35,19 @@ func writeJSONLine(w io.Writer, v any) error {
 	return nil
 }
 
+// readable writes durations as people do, such as 1.5s: JSON would have them as
+// nanoseconds. An empty text is left out.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	switch {
+	case a.Value.Kind() == slog.KindDuration:
+		return slog.String(a.Key, a.Value.Duration().String())
+	case a.Key == "hint" && a.Value.Kind() == slog.KindString && a.Value.String() == "":
+		return slog.Attr{}
+	default:
+		return a
+	}
+}
+
 // newLogger makes the logger of the program. level and format are the settings
 // log.level and log.format; format auto is text if w is a terminal and JSON
 // elsewhere.
@@ -43,7 +56,7 @@ func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("read log level: %w", err)
 	}
-	o := &slog.HandlerOptions{Level: l}
+	o := &slog.HandlerOptions{Level: l, ReplaceAttr: readable}
 	if format == "text" || (format == "auto" && isTerminal(w)) {
 		return slog.New(slog.NewTextHandler(w, o)), nil
 	}

@@ -14,7 +14,7 @@ func newRootCommand(env *Env) *cobra.Command {
 		Short: "Carry Auth0 tenant logs into Amazon CloudWatch Logs",
 		Long: `gapless carries the event log of an Auth0 tenant into Amazon CloudWatch Logs:
 every event, once, in order of time, and with proof that none is missing.`,
-		Example:           "  gapless config check --config gapless.yaml\n  gapless version",
+		Example:           "  gapless demo\n  gapless run --config gapless.yaml",
 		Args:              cobra.ArbitraryArgs,
 		RunE:              showHelp,
 		SilenceErrors:     true,

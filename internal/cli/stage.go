@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,6 +49,18 @@ type stageFlags struct {
 	data, plan                     string
 	seed                           uint64
 	duration                       time.Duration
+
+	// Of emulate alone.
+	accessKeys []string
+	tenantCert string
+}
+
+// addEmulateFlags gives cmd the flags that make the emulators stricter towards
+// their clients than a demo needs.
+func (f *stageFlags) addEmulateFlags(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringArrayVar(&f.accessKeys, "access-key", nil, "check the signature of each call to CloudWatch Logs against this key, as `ID:SECRET`; may be repeated")
+	fs.StringVar(&f.tenantCert, "tenant-cert", "", "serve the tenant over HTTPS, and write the certificate of the authority that it is signed by to `FILE`, for SSL_CERT_FILE and the like")
 }
 
 // addStageFlags gives cmd the flags of the emulators.
@@ -76,9 +89,55 @@ func (f *stageFlags) check(cmd *cobra.Command) error {
 		return usageError(cmd, "--duration is %v: it cannot be negative", f.duration)
 	case !slices.Contains(planNames(), f.plan):
 		return usageError(cmd, "--plan is %q: it must be one of %s", f.plan, strings.Join(planNames(), ", "))
-	default:
-		return nil
 	}
+	for _, key := range f.accessKeys {
+		if id, secret, _ := strings.Cut(key, ":"); id == "" || secret == "" {
+			return usageError(cmd, "--access-key must be ID:SECRET") // without the value: it may be a secret
+		}
+	}
+	return nil
+}
+
+// keys returns the access keys to check signatures against.
+func (f *stageFlags) keys() []cloudwatch.AccessKey {
+	var keys []cloudwatch.AccessKey
+	for _, key := range f.accessKeys {
+		id, secret, _ := strings.Cut(key, ":")
+		keys = append(keys, cloudwatch.AccessKey{ID: id, Secret: secret})
+	}
+	return keys
+}
+
+// whichKeys says which access keys are taken.
+func (f *stageFlags) whichKeys() string {
+	var ids []string
+	for _, key := range f.keys() {
+		ids = append(ids, key.ID)
+	}
+	if ids == nil {
+		return "any access key"
+	}
+	return "access key " + strings.Join(ids, " or ")
+}
+
+// secure wraps the listener of the tenant in TLS, if it is to be. The certificate
+// is for the host that the listener has, and for loopback.
+func (f *stageFlags) secure(l net.Listener) (_ net.Listener, scheme string, err error) {
+	if f.tenantCert == "" {
+		return l, "http", nil
+	}
+	host, _, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return nil, "", fmt.Errorf("read address of the tenant: %w", err)
+	}
+	certificate, authority, err := tenant.SelfSigned(host, "127.0.0.1", "::1", "localhost")
+	if err != nil {
+		return nil, "", fmt.Errorf("make certificate: %w", err)
+	}
+	if err := os.WriteFile(f.tenantCert, authority, 0o644); err != nil { //nolint:gosec // a certificate is for everybody
+		return nil, "", fail(exitFailure, "Name a file with --tenant-cert that can be written.", fmt.Errorf("write certificate: %w", err))
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}), "https", nil
 }
 
 // A stage is the two emulators under way.
@@ -107,7 +166,11 @@ func startStage(ctx context.Context, cmd *cobra.Command, f *stageFlags, logger *
 	if err != nil {
 		return nil, err
 	}
-	s.tenantURL = "http://" + tl.Addr().String()
+	secured, scheme, err := f.secure(tl)
+	if err != nil {
+		return nil, errors.Join(err, tl.Close())
+	}
+	tl, s.tenantURL = secured, scheme+"://"+tl.Addr().String()
 	cl, err := listen(ctx, cmd, "cloudwatch-listen", f.cloudwatchListen)
 	if err != nil {
 		return nil, errors.Join(err, tl.Close())
@@ -145,7 +208,7 @@ func (s *stage) make(f *stageFlags, logger *slog.Logger) (err error) {
 	if err != nil {
 		return f.dataError(fmt.Errorf("start the tenant: %w", err))
 	}
-	s.cloudwatch, err = cloudwatch.New(cloudwatch.Options{DataDir: dir("cloudwatch"), Region: stageRegion, Logger: part(logger, "cloudwatch")})
+	s.cloudwatch, err = cloudwatch.New(cloudwatch.Options{DataDir: dir("cloudwatch"), Region: stageRegion, AccessKeys: f.keys(), Logger: part(logger, "cloudwatch")})
 	if err != nil {
 		return f.dataError(fmt.Errorf("start CloudWatch Logs: %w", err))
 	}

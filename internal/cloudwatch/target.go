@@ -202,6 +202,9 @@ func (s *Sink) make(ctx context.Context, change func() error) (made bool, err er
 // tellMade counts and logs something that was made.
 func (s *Sink) tellMade(ctx context.Context, resource, what, group string) {
 	s.metrics.provisioned.WithLabelValues(resource).Inc()
-	s.logger.LogAttrs(ctx, slog.LevelInfo, "created "+strings.ReplaceAll(resource, "_", " "),
-		slog.String(resource, what), slog.String("in_group", group))
+	attrs := []slog.Attr{slog.String(resource, what)}
+	if what != group {
+		attrs = append(attrs, slog.String("log_group", group))
+	}
+	s.logger.LogAttrs(ctx, slog.LevelInfo, "created "+strings.ReplaceAll(resource, "_", " "), attrs...)
 }
