@@ -142,10 +142,11 @@ func (h *handover) flush(ctx context.Context) error {
 func merge(pages []event.Page) []event.Page {
 	var out []event.Page
 	for _, p := range pages {
-		if last := len(out) - 1; last >= 0 && !out[last].CaughtUp && !(p.CaughtUp && p.Empty()) {
-			out[last] = join(out[last], p)
-		} else {
+		last := len(out) - 1
+		if last < 0 || out[last].CaughtUp || p.CaughtUp && p.Empty() {
 			out = append(out, p)
+		} else {
+			out[last] = join(out[last], p)
 		}
 	}
 	return out

@@ -68,8 +68,9 @@ type Store struct {
 	metrics *metrics
 	window  windowSize
 
-	cancel context.CancelFunc // ends the background work
-	work   sync.WaitGroup
+	cancel   context.CancelFunc // ends the background work
+	work     sync.WaitGroup
+	lastTidy func() // the housekeeping at the end
 
 	mu      sync.Mutex
 	buffers map[string]*Buffer
@@ -137,6 +138,11 @@ func (s *Store) open(ctx context.Context) error {
 	s.writer.start()
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
+	s.lastTidy = func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyAtClose)
+		defer cancel()
+		s.tidy(ctx)
+	}
 	s.work.Go(func() { s.maintain(background) })
 	return nil
 }
@@ -224,10 +230,8 @@ func (s *Store) release() error {
 		s.cancel()
 	}
 	s.work.Wait()
-	if s.cancel != nil { // the writer works
-		ctx, cancel := context.WithTimeout(context.Background(), tidyAtClose)
-		s.tidy(ctx)
-		cancel()
+	if s.lastTidy != nil {
+		s.lastTidy()
 	}
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
