@@ -13,6 +13,7 @@ import (
 // again.
 type fate struct {
 	stored bool
+	found  bool   // stored by an earlier call
 	reason string // of a rejection by CloudWatch
 	detail string
 }
@@ -26,6 +27,7 @@ type delivery struct {
 	fates  []fate // by the index in the batch
 	stored int
 	doubt  pipeline.Doubt // of the events without a fate
+	resent string         // outcome of those in doubt that are sent again; empty when the batch is not in doubt
 	// accepts is true once CloudWatch has taken a request for this destination
 	// in this delivery: what it refuses then is the event's fault.
 	accepts bool
@@ -132,7 +134,23 @@ func (d *delivery) receipt(from draft) pipeline.Receipt {
 		m.rejected.WithLabelValues(x.Reason).Inc()
 	}
 	m.delivered.Add(float64(d.stored))
+	d.countDoubts()
 	return r
+}
+
+// countDoubts counts what became of the events of a batch in doubt.
+func (d *delivery) countDoubts() {
+	if d.resent == "" {
+		return
+	}
+	for _, f := range d.fates {
+		switch {
+		case f.found:
+			d.sink.metrics.doubts.WithLabelValues(outcomeFound).Inc()
+		case f.stored:
+			d.sink.metrics.doubts.WithLabelValues(d.resent).Inc()
+		}
+	}
 }
 
 // rejected is what an answer says of n ascending items: those before old are too

@@ -33,7 +33,20 @@ const (
 	// lookupGiveUp is how long a destination that cannot be read holds back the
 	// events in doubt.
 	lookupGiveUp = 10 * time.Minute
+	// lookupPages bounds one reading of a span, against an endpoint that leads
+	// on and on.
+	lookupPages = 10_000
 )
+
+// What can become of an event in doubt.
+const (
+	outcomeFound     = "found"
+	outcomeMissing   = "missing"
+	outcomeUnchecked = "unchecked"
+)
+
+// errEndless says that the reading of a stream does not end.
+var errEndless = errors.New("the stream has no end")
 
 // A suspect is an item of a batch in doubt: where it is if it has arrived.
 type suspect struct {
@@ -53,22 +66,21 @@ func (d *delivery) lookUp(ctx context.Context, doubt pipeline.Doubt, items []ite
 	found = make(map[int]bool)
 	left := d.suspects(doubt, items)
 	until := doubt.Until.Add(d.sink.config.InDoubtWait)
+	d.resent = outcomeMissing
 	for wait := lookupFirst; ; wait = min(2*wait, 8*lookupFirst) {
 		left, err = d.look(ctx, left, found)
 		switch {
 		case is(err, missing): // the stream, so that nothing can be in it
-			d.sink.metrics.inDoubt(len(found), len(left), 0)
 			return found, nil
 		case cannotRead(err), err != nil && time.Since(doubt.Until) > lookupGiveUp:
 			d.sink.unreadable(ctx, d.dest, err)
-			d.sink.metrics.inDoubt(len(found), 0, len(left))
+			d.resent = outcomeUnchecked
 			return found, nil
 		case err != nil:
 			return nil, err
 		}
 		remains := time.Until(until)
 		if len(left) == 0 || remains <= 0 {
-			d.sink.metrics.inDoubt(len(found), len(left), 0)
 			return found, nil
 		}
 		if err := pipeline.Wait(ctx, min(wait, remains)); err != nil {
@@ -161,7 +173,7 @@ func (d *delivery) lookSpan(ctx context.Context, list []suspect, to int64, found
 // another, inclusive, until it wants no more.
 func (s *Sink) read(ctx context.Context, dest pipeline.Destination, from, to int64, each func(message string) (more bool)) error {
 	var token *string
-	for {
+	for range lookupPages {
 		out, err := invoke(ctx, s, opGet, &logs.GetLogEventsInput{
 			LogGroupName: aws.String(dest.LogGroup), LogStreamName: aws.String(dest.LogStream),
 			StartTime: aws.Int64(max(0, from)), EndTime: aws.Int64(to + 1), // the end is exclusive
@@ -181,6 +193,7 @@ func (s *Sink) read(ctx context.Context, dest pipeline.Destination, from, to int
 		}
 		token = next
 	}
+	return &failure{op: opGet, text: errEndless.Error(), err: errEndless}
 }
 
 // cannotRead reports whether an error says that a destination cannot be read at

@@ -359,3 +359,25 @@ func TestOutcomeUnknown(t *testing.T) {
 		})
 	}
 }
+
+// TestEndlessStream has the endpoint lead on for ever: the look ends with an
+// error, not never.
+func TestEndlessStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		c := ready().with("PutLogEvents", 1, answer{cut: true})
+		s, _ := open(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.Header.Get("X-Amz-Target"), "GetLogEvents") {
+				n++
+				write(w, answer{raw: fmt.Sprintf(`{"events":[],"nextForwardToken":"f/%d","nextBackwardToken":"b/0"}`, n)})
+				return
+			}
+			c.ServeHTTP(w, r)
+		}), config())
+		b := doubtful(t, s, some())
+		if _, err := s.Deliver(t.Context(), b); err == nil || !strings.Contains(err.Error(), "has no end") {
+			t.Errorf("error %v", err)
+		}
+	})
+}

@@ -42,15 +42,10 @@ func newMetrics(reg prometheus.Registerer, tenant string) *metrics {
 		}),
 	}
 	reg.MustRegister(m.seconds)
-	m.inDoubt(0, 0, 0)
+	for _, outcome := range []string{outcomeFound, outcomeMissing, outcomeUnchecked} {
+		m.doubts.WithLabelValues(outcome)
+	}
 	return m
-}
-
-// inDoubt counts what became of events in doubt.
-func (m *metrics) inDoubt(found, missing, unchecked int) {
-	m.doubts.WithLabelValues("found").Add(float64(found))
-	m.doubts.WithLabelValues("missing").Add(float64(missing))
-	m.doubts.WithLabelValues("unchecked").Add(float64(unchecked))
 }
 
 // result names the outcome of a call of PutLogEvents for the metrics.

@@ -130,7 +130,7 @@ func (d *delivery) notArrived(ctx context.Context, b pipeline.Batch, from *draft
 		return d.sink.explain("look up what has arrived in", d.dest, err)
 	}
 	for i := range found {
-		d.fates[i] = fate{stored: true}
+		d.fates[i] = fate{stored: true, found: true}
 	}
 	d.stored += len(found)
 	from.rejected = slices.DeleteFunc(from.rejected, func(r pipeline.Rejection) bool { return found[r.Index] })
