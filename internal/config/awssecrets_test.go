@@ -210,7 +210,7 @@ func startMoto(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("moto_server")
 	if err != nil {
-		t.Skip("SKIPPED: moto_server is not installed; to run this test: pip install 'moto[server]'")
+		t.Skip("NOT RUN: moto_server is missing; install moto: pip install 'moto[server]'")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -228,7 +228,7 @@ func startMoto(t *testing.T) string {
 	}
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
-		t.Skipf("SKIPPED: moto_server does not start (%v); to run this test: pip install 'moto[server]'", err)
+		t.Skipf("NOT RUN: moto_server does not start (%v); install moto: pip install 'moto[server]'", err)
 	}
 	t.Cleanup(func() { _ = cmd.Wait() }) // the context of the test has ended it
 	for s := bufio.NewScanner(stderr); s.Scan(); {
@@ -237,6 +237,6 @@ func startMoto(t *testing.T) string {
 			return "http://127.0.0.1:" + port
 		}
 	}
-	t.Skip("SKIPPED: moto_server does not work here; to run this test: pip install 'moto[server]'")
+	t.Skip("NOT RUN: moto_server does not work here; install moto: pip install 'moto[server]'")
 	return ""
 }

@@ -219,7 +219,7 @@ func TestRetention(t *testing.T) {
 			t.Fatal(err)
 		}
 		first := idsOf(t, s)[0]
-		time.Sleep(23*time.Hour + 30*time.Minute)
+		<-time.After(23*time.Hour + 30*time.Minute)
 		if n := s.Len(); n < 280 || n > 320 {
 			t.Errorf("%d events are left, want about 300, the token's and the appended one", n)
 		}
@@ -227,7 +227,7 @@ func TestRetention(t *testing.T) {
 		if a := c.get("/api/v2/logs?from=" + first); a.status != http.StatusBadRequest {
 			t.Errorf("from an expired id: %s", a.text())
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if diff := cmp.Diff(map[string]int{"seccft": 1}, types(t, s)); diff != "" {
 			t.Errorf("what is left (-want +got):\n%s", diff)
 		}
@@ -246,7 +246,7 @@ func TestDelay(t *testing.T) {
 		if got := c.ids(c.get("/api/v2/logs")); len(got) != 0 {
 			t.Errorf("search at once: %v", got)
 		}
-		time.Sleep(11 * time.Second)
+		<-time.After(11 * time.Second)
 		if got := c.ids(c.get("/api/v2/logs?from=" + early())); len(got) != 1 {
 			t.Errorf("later: %v", got)
 		}

@@ -41,11 +41,11 @@ func TestRateLimits(t *testing.T) {
 				c := login(t, start(t, tenant.Options{Plan: plan}))
 				const target = "/api/v2/logs?per_page=0"
 				got := []int{burst(c, 60, target)}
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 				got = append(got, burst(c, 60, target))
 				sum := 0
 				for range 60 {
-					time.Sleep(time.Second)
+					<-time.After(time.Second)
 					sum += burst(c, 60, target)
 				}
 				if diff := cmp.Diff([]int{tc.atOnce, tc.secondLater, tc.perMinute}, append(got, sum)); diff != "" {
@@ -111,7 +111,7 @@ func TestLimitsLeaveEvents(t *testing.T) {
 			{calls: 20, after: 59 * time.Second},
 			{calls: 11, after: time.Minute, code: "api_limit"},
 		} {
-			time.Sleep(step.after)
+			<-time.After(step.after)
 			burst(c, step.calls, "/api/v2/logs?per_page=0")
 			if step.code != "" {
 				want[step.code]++

@@ -100,7 +100,7 @@ func TestRunKeepsTheRate(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				ended := make(chan error)
 				go func() { ended <- s.Run(ctx, rate) }()
-				time.Sleep(time.Duration(minutes)*time.Minute + time.Millisecond)
+				<-time.After(time.Duration(minutes)*time.Minute + time.Millisecond)
 				stop()
 				if err := <-ended; err != nil {
 					t.Error(err)
@@ -131,7 +131,7 @@ func TestCloseEndsRuns(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		for range 2 {
 			if err := s.Close(); err != nil {
 				t.Error(err)
