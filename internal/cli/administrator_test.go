@@ -1,10 +1,8 @@
 package cli_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +15,7 @@ import (
 	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"github.com/gaplesslogs/gapless/internal/emulator/cloudwatch"
+	"github.com/gaplesslogs/gapless/internal/emulator/moto"
 )
 
 // An administrator does what docs/first-event.md does with the AWS CLI.
@@ -177,7 +176,12 @@ func makeUser(ctx context.Context, t *testing.T, dir, commands string) cloudwatc
 	}
 	key := cloudwatch.AccessKey{ID: "AKIAGAPLESS", Secret: "gapless-secret", User: "gapless", Policy: string(policy)}
 	t.Run("IAM", func(t *testing.T) {
-		environ := (&emulated{cwURL: startMoto(ctx, t)}).environ(adminKey)
+		for _, tool := range []string{"sh", "aws"} {
+			if _, err := exec.LookPath(tool); err != nil {
+				t.Skipf("NOT RUN: %s is missing; install the AWS CLI (https://aws.amazon.com/cli/) and moto: pip install 'moto[server]'", tool)
+			}
+		}
+		environ := (&emulated{cwURL: moto.Start(t)}).environ(adminKey)                 //nolint:contextcheck // it ends with the test
 		_, out, _ := strings.Cut(shell(ctx, t, dir, environ, commands), `"AccessKey"`) // behind what the other commands print
 		var answer map[string]string
 		if err := json.NewDecoder(strings.NewReader(strings.TrimLeft(out, ": \n"))).Decode(&answer); err != nil || answer["SecretAccessKey"] == "" {
@@ -186,59 +190,4 @@ func makeUser(ctx context.Context, t *testing.T, dir, commands string) cloudwatc
 		key.ID, key.Secret = answer["AccessKeyId"], answer["SecretAccessKey"]
 	})
 	return key
-}
-
-// startMoto runs moto_server until the test ends and returns where. It skips the
-// test if that cannot be.
-func startMoto(ctx context.Context, t *testing.T) string {
-	t.Helper()
-	for _, tool := range []string{"sh", "aws", "moto_server"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("NOT RUN: %s is missing; install the AWS CLI and moto: pip install 'moto[server]'", tool)
-		}
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, "moto_server", "-H", "127.0.0.1", "-p", port)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	said := make(chan string)
-	read := make(chan struct{})
-	go func() { // to the end, so that moto can write on
-		defer close(read)
-		defer close(said)
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			if strings.Contains(lines.Text(), "Running on") {
-				said <- lines.Text()
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		cancel()
-		for range said { // let it read on
-		}
-		<-read
-		_ = cmd.Wait() // ended by a signal
-	})
-	if _, running := <-said; !running {
-		t.Skip("NOT RUN: moto_server does not start; install moto: pip install 'moto[server]'")
-	}
-	return "http://127.0.0.1:" + port
 }

@@ -1,21 +1,15 @@
 package config_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -25,6 +19,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/emulator/moto"
 )
 
 // handlerClient is an HTTP client that calls a handler in place of a network.
@@ -177,7 +172,7 @@ func TestAWSSecretsUnknownProfile(t *testing.T) {
 // TestAWSSecretsFromMoto reads secrets from an independent implementation.
 func TestAWSSecretsFromMoto(t *testing.T) {
 	isolate(t)
-	endpoint := startMoto(t)
+	endpoint := moto.Start(t)
 	cfg, err := awsconfig.LoadDefaultConfig(t.Context(), awsconfig.WithRegion("eu-central-1"), awsconfig.WithBaseEndpoint(endpoint),
 		awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")))
 	if err != nil {
@@ -203,40 +198,4 @@ func TestAWSSecretsFromMoto(t *testing.T) {
 			t.Errorf("%s: got %v, want ErrSecretMissing", text, err)
 		}
 	}
-}
-
-// startMoto starts moto's server on a free port and returns its URL.
-func startMoto(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("moto_server")
-	if err != nil {
-		t.Skip("NOT RUN: moto_server is missing; install moto: pip install 'moto[server]'")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err := errors.Join(err, l.Close()); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "AWS_") })
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Start(); err != nil {
-		t.Skipf("NOT RUN: moto_server does not start (%v); install moto: pip install 'moto[server]'", err)
-	}
-	t.Cleanup(func() { _ = cmd.Wait() }) // the context of the test has ended it
-	for s := bufio.NewScanner(stderr); s.Scan(); {
-		if strings.Contains(s.Text(), "Running on") {
-			go func() { _, _ = io.Copy(io.Discard, stderr) }()
-			return "http://127.0.0.1:" + port
-		}
-	}
-	t.Skip("NOT RUN: moto_server does not work here; install moto: pip install 'moto[server]'")
-	return ""
 }
