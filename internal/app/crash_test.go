@@ -21,10 +21,9 @@ import (
 
 	"github.com/gaplesslogs/gapless/internal/app"
 	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/emulator"
 	"github.com/gaplesslogs/gapless/internal/emulator/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/emulator/tenant"
-	"github.com/gaplesslogs/gapless/internal/pipeline"
-	"github.com/gaplesslogs/gapless/internal/store"
 )
 
 // childEnv holds the childSpec of a child process.
@@ -33,6 +32,7 @@ const childEnv = "GAPLESS_APP_CHILD"
 // A childSpec is what a child process exports, and where to.
 type childSpec struct {
 	Dir, Auth0, AWS, ClientID, ClientSecret string
+	LogStream                               string
 	InFlight                                int
 }
 
@@ -43,6 +43,7 @@ func (c childSpec) config() (*config.Config, error) {
 	t := config.NewTenant()
 	t.Name, t.Domain, t.ClientID, t.PollInterval = "dev", c.Auth0, c.ClientID, 100*time.Millisecond
 	t.CloudWatch.InFlight, t.CloudWatch.Linger = c.InFlight, 10*time.Millisecond
+	t.CloudWatch.LogStream = c.LogStream
 	t.CloudWatch.InDoubtWait = 0 // the emulator shows at once what it has taken
 	cfg.Tenants = []config.Tenant{t}
 	var err error
@@ -87,10 +88,12 @@ func childMain() {
 }
 
 // A moment is when to kill a child: at the n-th time that a request is at a point
-// of its way. A moment without a point is any.
+// of its way. A moment without a point is any. One with an end comes then at the
+// latest; any other must come.
 type moment struct {
 	operation, point string
 	n                int
+	end              time.Duration
 }
 
 // The points of a request's way.
@@ -147,46 +150,44 @@ func (g *gate) wrap(operation func(*http.Request) string, next http.Handler) htt
 }
 
 // TestKilledAgainAndAgain kills a real process at every step of an event's way
-// and at any moment, again and again on the same data directory. In the end every
-// event is there, and each of them once.
+// and at any moment, again and again on the same data directory, with answers
+// that are lost from the middle on. In the end every event is there, and each of
+// them once. The flag -kills makes it long: see make crashtest.
 func TestKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
-	c := newCrash(t)
 	const logs, put = "GET /api/v2/logs", "PutLogEvents"
 	moments := []moment{
-		{"POST /oauth/token", worked, 1},
-		{logs, asked, 3},
-		{logs, worked, 5},
-		{logs, answered, 4}, // around Append
-		{put, asked, 1},
-		{put, asked, 2}, // after Next; the second time also after Settle
-		{put, worked, 1},
-		{put, worked, 3}, // after Deliver, before Settle
-		{put, answered, 1},
-		{put, answered, 2}, // in or after Settle
-		{},
-		{},
-		{},
-		{},
-		{},
-		{logs, asked, rand.IntN(9) + 1},
-		{logs, worked, rand.IntN(9) + 1},
-		{logs, answered, rand.IntN(9) + 1},
-		{put, asked, rand.IntN(9) + 1},
-		{put, worked, rand.IntN(9) + 1},
-		{put, answered, rand.IntN(9) + 1},
-		{put, worked, 1},
-		{put, worked, 1}, // the same batch, now with what came meanwhile
+		{"POST /oauth/token", worked, 1, 0},
+		{logs, asked, 3, 0},
+		{logs, worked, 5, 0},
+		{logs, answered, 4, 0}, // around Append
+		{put, asked, 1, 0},
+		{put, asked, 2, 0}, // after Next; the second time also after Settle
+		{put, worked, 1, 0},
+		{put, worked, 3, 0}, // after Deliver, before Settle
+		{put, answered, 1, 0},
+		{put, answered, 2, 0}, // in or after Settle
+		{put, worked, 1, 0},
+		{put, worked, 1, 0}, // the same batch, now with what came meanwhile
 	}
 	if testing.Short() {
 		moments = moments[3:8]
 	}
+	undisturbed := len(moments)
+	for range max(11, *kills-undisturbed) {
+		moments = append(moments, anyMoment())
+	}
+	c := newCrash(t, *kills > 0)
 	for round, m := range moments {
 		c.spec.InFlight = 1 + 3*(round%2)
+		c.spec.LogStream = []string{"logs", "{category}"}[rand.IntN(2)]
+		if round >= undisturbed {
+			c.disturb()
+		}
 		c.killAt(t, m)
-		c.examine(t)
+		c.examine(t, round, c.calm())
 	}
-	c.finish(t)
+	c.finish(t, len(moments))
 }
 
 // crash is the world around the children.
@@ -195,23 +196,35 @@ type crash struct {
 	cloudwatch *cloudwatch.Server
 	spec       childSpec
 	stop       func() // ends the live traffic
+	// auth0 and aws are the faults of the services; hits counts what they did.
+	auth0, aws *emulator.Faults
+	hits       map[string]int
+	long       bool
 	// doubts are the messages that were in the stream when a child was killed
 	// that still had them in its buffer.
 	doubts map[string]bool
 }
 
-// newCrash makes a tenant with a history in which things go on happening.
-func newCrash(t *testing.T) *crash {
+// newCrash makes a tenant with a history in which things go on happening, many
+// of them in a long run.
+func newCrash(t *testing.T, long bool) *crash {
 	t.Helper()
-	c := &crash{doubts: make(map[string]bool)}
+	c := &crash{
+		long: long, doubts: make(map[string]bool), hits: make(map[string]int),
+		auth0: emulator.NewFaults(), aws: emulator.NewFaults(),
+	}
+	history, rate := 1500, 100.0
+	if long {
+		history, rate = 20_000, 300
+	}
 	var err error
-	if c.tenant, err = tenant.New(tenant.Options{}); err != nil {
+	if c.tenant, err = tenant.New(tenant.Options{Faults: c.auth0}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.tenant.Generate(1500, time.Now().Add(-time.Hour), time.Now().Add(-time.Minute)); err != nil {
+	if err := c.tenant.Generate(history, time.Now().Add(-time.Hour), time.Now().Add(-time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if c.cloudwatch, err = cloudwatch.New(cloudwatch.Options{}); err != nil {
+	if c.cloudwatch, err = cloudwatch.New(cloudwatch.Options{Faults: c.aws}); err != nil {
 		t.Fatal(err)
 	}
 	c.spec.Dir = t.TempDir()
@@ -219,7 +232,7 @@ func newCrash(t *testing.T) *crash {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var traffic sync.WaitGroup
 	traffic.Go(func() {
-		if err := c.tenant.Run(ctx, 100); err != nil {
+		if err := c.tenant.Run(ctx, rate); err != nil {
 			t.Error(err)
 		}
 	})
@@ -247,8 +260,8 @@ func (c *crash) serve(g *gate) (end func()) {
 func (c *crash) killAt(t *testing.T, m moment) {
 	t.Helper()
 	g := newGate(m)
-	end := c.serve(g)
-	defer end()
+	closeAll := c.serve(g)
+	defer closeAll()
 	defer close(g.killed)
 	spec, err := json.Marshal(c.spec)
 	if err != nil {
@@ -270,13 +283,13 @@ func (c *crash) killAt(t *testing.T, m moment) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	var any <-chan time.Time
-	if m.point == "" {
-		any = time.After(time.Duration(rand.IntN(600)) * time.Millisecond)
+	var end <-chan time.Time
+	if m.end > 0 {
+		end = time.After(m.end)
 	}
 	select {
 	case <-g.reached:
-	case <-any:
+	case <-end:
 	case err := <-ended:
 		t.Fatalf("the child ended by itself: %v", err)
 	case <-time.After(time.Minute):
@@ -289,108 +302,4 @@ func (c *crash) killAt(t *testing.T, m moment) {
 		t.Error("the child ended well, although it was killed")
 	}
 	_ = in.Close()
-}
-
-// examine compares what a dead child has left in its buffer with the stream, which
-// holds nothing twice. What is in both was delivered and not settled: by the calls
-// under way, one for each worker, in this life or in one before.
-func (c *crash) examine(t *testing.T) {
-	t.Helper()
-	buffered := c.buffered(t)
-	copies, last := c.copies()
-	calls := make(map[int64]bool)
-	for raw, n := range copies {
-		if n > 1 {
-			t.Errorf("an event is there %d times, buffered %t: %.100s", n, buffered[raw], raw)
-		}
-		if buffered[raw] && !c.doubts[raw] {
-			c.doubts[raw] = true
-			calls[last[raw]] = true
-		}
-	}
-	if len(calls) > c.spec.InFlight {
-		t.Errorf("%d calls were delivered and not settled, with %d workers", len(calls), c.spec.InFlight)
-	}
-}
-
-// copies counts how often each event is in the stream, and tells when the last
-// copy came.
-func (c *crash) copies() (n map[string]int, last map[string]int64) {
-	n, last = make(map[string]int), make(map[string]int64)
-	for _, e := range c.cloudwatch.Events("/auth0/dev", "logs") {
-		n[e.Message]++
-		last[e.Message] = max(last[e.Message], e.Ingested)
-	}
-	return n, last
-}
-
-// buffered reads what waits for delivery.
-func (c *crash) buffered(t *testing.T) map[string]bool {
-	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{Dir: c.spec.Dir})
-	if err != nil {
-		t.Fatalf("open the store after the kill: %v", err)
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	b, err := s.Buffer(t.Context(), "dev")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := make(map[string]bool)
-	var batches []pipeline.Batch
-	for left := b.Pending(); left > 0; {
-		batch, err := b.Next(t.Context(), pipeline.Limits{MaxEvents: 10_000, MaxBytes: 1 << 30, MaxSpan: 24 * time.Hour})
-		if err != nil {
-			t.Fatal(err)
-		}
-		batches = append(batches, batch)
-		left -= int64(len(batch.Events))
-		for _, e := range batch.Events {
-			all[string(e.Raw)] = true
-		}
-	}
-	for _, batch := range batches { // nothing was sent; what is in doubt stays so
-		if err := b.Settle(t.Context(), batch, pipeline.RetryAll(batch, batch.Doubt)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return all
-}
-
-// finish lets an App come to its end undisturbed, and compares.
-func (c *crash) finish(t *testing.T) {
-	t.Helper()
-	c.stop()
-	end := c.serve(newGate(moment{}))
-	defer end()
-	a, err := c.spec.open(t.Context(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	<-a.Done()
-	if err := errors.Join(a.Err(), a.Stop(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	got, _ := c.copies()
-	held := c.tenant.Events()
-	for _, raw := range held {
-		if n := got[string(raw)]; n != 1 {
-			t.Errorf("an event is there %d times, want once: %.100s", n, raw)
-		}
-		delete(got, string(raw))
-	}
-	if len(got) > 0 {
-		t.Errorf("the stream holds %d events that the tenant does not", len(got))
-	}
-	if len(c.doubts) == 0 {
-		t.Error("no event was delivered and not settled at a kill: the test shows nothing")
-	}
-	t.Logf("%d events, of which %d had been delivered and not settled at a kill", len(held), len(c.doubts))
 }
