@@ -104,10 +104,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // maxMessage bounds the text taken over from an answer, in bytes.
 const maxMessage = 300
 
-// oneLine makes text from an answer fit for a log line.
+// oneLine makes text from an answer fit for a log line and a terminal: what does
+// not print, such as an escape or a change of the direction of writing, goes.
 func oneLine(s string) string {
 	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "?"), func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r)
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
 	}), " ")
 	if len(s) <= maxMessage {
 		return s

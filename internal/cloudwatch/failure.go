@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -126,7 +127,7 @@ func understand(op string, err error) *failure {
 	}
 	message := ""
 	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() != "UnknownError" {
-		f.code, message = api.ErrorCode(), clean(api.ErrorMessage())
+		f.code, message = clean(api.ErrorCode()), clean(api.ErrorMessage())
 	}
 	k, known := kindsOf[f.code]
 	if !known {
@@ -164,7 +165,7 @@ func kindOfStatus(status int) kind {
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
 	if s, err := strconv.Atoi(v); err == nil {
-		return min(max(0, time.Duration(s)*time.Second), maxRetryAfter)
+		return time.Duration(min(max(0, s), int(maxRetryAfter/time.Second))) * time.Second
 	}
 	if t, err := http.ParseTime(v); err == nil {
 		return min(max(0, t.Sub(now)), maxRetryAfter)
@@ -175,8 +176,9 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 // maxRetryAfter bounds what a server may ask for, against nonsense.
 const maxRetryAfter = 5 * time.Minute
 
-// clean makes a message of AWS fit for logs: one line, not endless, and without
-// the values that validation messages quote, which may be events.
+// clean makes a message of AWS fit for logs and terminals: one line of what
+// prints, not endless, and without the values that validation messages quote,
+// which may be events.
 func clean(message string) string {
 	const open, end = "Value '", "' at '"
 	if i := strings.Index(message, open); i >= 0 {
@@ -186,7 +188,9 @@ func clean(message string) string {
 			message = message[:i] + "(a value)"
 		}
 	}
-	message = strings.Join(strings.Fields(strings.ToValidUTF8(message, "\uFFFD")), " ")
+	message = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(message, "\uFFFD"), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
 	if short := cutRunes(message, 400); short != message {
 		return short + "…"
 	}

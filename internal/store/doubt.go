@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -41,16 +42,17 @@ func packSeqs(seqs []int64) []byte {
 	return b
 }
 
-// unpackSeqs reads the numbers of a mark.
+// unpackSeqs reads the numbers of a mark. They ascend from 1 on, or they are not
+// what packSeqs wrote.
 func unpackSeqs(b []byte) ([]int64, error) {
 	var seqs []int64
 	last := int64(0)
 	for len(b) > 0 {
 		d, n := binary.Uvarint(b)
-		if n <= 0 {
+		if n <= 0 || d == 0 || d > math.MaxInt64-uint64(last) { //nolint:gosec // last is no less than 0
 			return nil, fmt.Errorf("read the events of a batch: %w", errInconsistent)
 		}
-		last += int64(d) //nolint:gosec // what packSeqs wrote
+		last += int64(d) //nolint:gosec // it was compared
 		seqs = append(seqs, last)
 		b = b[n:]
 	}
