@@ -12,7 +12,14 @@ GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check lint bench dist fmt generate tools clean
+.PHONY: help demo build test check lint bench crashtest soak fuzz vulncheck dist fmt generate tools clean
+
+# How long the long proofs run: make crashtest KILLS=1000, make soak DURATION=1h,
+# make fuzz FUZZTIME=5m PACKAGES=./internal/event
+KILLS    := 500
+DURATION := 10m
+FUZZTIME := 1m
+PACKAGES := ./...
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +45,15 @@ lint: $(GOLANGCI) ## vet, linters, import rules, formatting, go.mod, generated f
 
 bench: ## run the benchmarks; bench/README.md explains the figures
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+crashtest: ## kill real processes KILLS times under load, with answers lost, and compare
+	$(GO) test -run TestKilledAgainAndAgain -v -timeout 0 ./internal/app -kills $(KILLS)
+
+soak: ## export with faults for DURATION; fail when memory, files, goroutines or the store grow
+	$(GO) run ./scripts/soak -duration $(DURATION)
+
+fuzz: ## run each fuzz target for FUZZTIME, one after another
+	@GO="$(GO)" sh scripts/fuzz.sh $(FUZZTIME) $(PACKAGES)
 
 dist: ## build the release binaries and their checksums into dist/
 	@$(GO) run ./scripts/dist

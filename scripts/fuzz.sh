@@ -5,8 +5,7 @@
 set -eu
 time=$1
 shift
-[ $# -gt 0 ] || set -- $(${GO:-go} list ./...)
-for package in "$@"; do
+for package in $(${GO:-go} list "${@:-./...}"); do
 	for target in $(${GO:-go} test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
 		printf '%s %s\n' "$package" "$target"
 		${GO:-go} test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 10x -parallel "${FUZZPARALLEL:-1}" "$package"
