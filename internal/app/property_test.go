@@ -2,7 +2,7 @@ package app_test
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,17 +14,16 @@ import (
 	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"pgregory.net/rapid"
 
-	"github.com/gaplesslogs/gapless/internal/app"
 	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/emulator"
-	"github.com/gaplesslogs/gapless/internal/emulator/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/emulator/tenant"
-	"github.com/gaplesslogs/gapless/internal/store"
 )
 
 // TestNothingLostNothingTwice is the promise of the product: whatever traffic,
-// faults on both sides, stops and restarts, in the end each event that the
-// tenant held is in the stream once, or in the dead letters with a reason.
+// faults on both sides, stops and restarts, in the end each event that a tenant
+// held is in its stream once, or in the dead letters with a reason. Events that
+// turn up late, that are too large, that CloudWatch Logs refuses, and records
+// that are no events take nothing from their neighbours.
 func TestNothingLostNothingTwice(t *testing.T) {
 	t.Parallel()
 	dirs := t.TempDir()
@@ -38,41 +37,92 @@ func TestNothingLostNothingTwice(t *testing.T) {
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				rt.Fatal(err)
 			}
-			w := newWorld(rt, dir, tenant.Unlimited, "dev")
+			names := []string{"dev", "other"}[:rapid.IntRange(1, 2).Draw(rt, "tenants")]
+			w := newWorld(rt, dir, tenant.Unlimited, names...)
 			defer w.close(t.Context(), rt)
-			w.lives(t.Context(), rt)
-			w.audit(t.Context(), rt)
+			odd := w.lives(t.Context(), rt)
+			for i, s := range w.sites {
+				(&audit{w, s, &w.cfg.Tenants[i], odd[i]}).check(t.Context(), rt)
+			}
 		})
 	})
 }
 
-// lives draws a life of the tenant and of the App, and leaves the App stopped,
+// lives draws a life of each tenant and of the App, and leaves the App stopped,
 // after a time without faults that is enough to deliver everything.
-func (w *world) lives(ctx context.Context, rt *rapid.T) {
-	s, c := w.sites[0], &w.cfg.Tenants[0]
-	c.CloudWatch.TooOld = rapid.SampledFrom([]config.Policy{config.Restamp, config.DeadLetter}).Draw(rt, "too_old")
-	c.CloudWatch.InFlight = rapid.IntRange(1, 4).Draw(rt, "in_flight")
-	c.CloudWatch.LogStream = rapid.SampledFrom([]string{"logs", "{category}/{date}"}).Draw(rt, "log_stream")
-	w.cfg.MaxBufferBytes = rapid.SampledFrom([]config.Size{10 << 30, 32 << 10}).Draw(rt, "max_buffer_bytes")
-	if err := s.tenant.Generate(rapid.IntRange(0, 150).Draw(rt, "history"), time.Now().Add(-20*24*time.Hour), time.Now()); err != nil {
-		rt.Fatal(err)
+func (w *world) lives(ctx context.Context, rt *rapid.T) (odd []*oddities) {
+	small := rapid.Bool().Draw(rt, "small buffer")
+	if small {
+		w.cfg.MaxBufferBytes = 32 << 10
 	}
-	s.live(ctx, rt, rapid.Float64Range(0, 0.5).Draw(rt, "rate"))
+	for i, s := range w.sites {
+		w.settings(rt, &w.cfg.Tenants[i])
+		odd = append(odd, w.odd(s))
+		if err := s.tenant.Generate(rapid.IntRange(0, 150).Draw(rt, "history"), time.Now().Add(-20*24*time.Hour), time.Now()); err != nil {
+			rt.Fatal(err)
+		}
+		s.live(ctx, rt, rapid.Float64Range(0, 0.5).Draw(rt, "rate"))
+	}
 	for range rapid.IntRange(1, 4).Draw(rt, "lives") {
-		s.auth0.Clear()
-		s.aws.Clear()
-		s.auth0.Add(rapid.SliceOfN(fault(emulator.Kinds(), "GET /api/v2/logs", "POST /oauth/token", ""), 0, 3).Draw(rt, "faults of Auth0")...)
-		s.aws.Add(rapid.SliceOfN(fault(emulator.Kinds(), "PutLogEvents", "PutLogEvents", "Create*", "Describe*", read), 0, 4).Draw(rt, "faults of AWS")...)
+		for _, s := range w.sites {
+			s.faulty(rt)
+		}
 		w.start(ctx, rt)
-		<-time.After(time.Duration(rapid.IntRange(0, 200_000).Draw(rt, "life in ms")) * time.Millisecond)
+		for _, o := range odd {
+			<-time.After(time.Duration(rapid.IntRange(0, 100_000).Draw(rt, "life in ms")) * time.Millisecond)
+			o.add(rt, !small)
+		}
+		<-time.After(time.Duration(rapid.IntRange(0, 100_000).Draw(rt, "life in ms")) * time.Millisecond)
 		w.stop(ctx, rt, time.Duration(rapid.IntRange(1, 20).Draw(rt, "seconds to stop"))*time.Second)
+		for _, o := range odd {
+			o.site.calm()
+			if rapid.IntRange(0, 5).Draw(rt, "delete the group") == 0 {
+				w.deleteGroups(ctx, rt, o)
+			}
+		}
 	}
-	s.quit()
-	s.auth0.Clear()
-	s.aws.Clear()
+	for _, s := range w.sites {
+		s.quit()
+	}
 	w.start(ctx, rt)
 	<-time.After(5 * time.Minute)
 	w.stop(ctx, rt, w.cfg.ShutdownTimeout)
+	return odd
+}
+
+// settings draws the settings of a tenant.
+func (w *world) settings(rt *rapid.T, c *config.Tenant) {
+	policy := rapid.SampledFrom([]config.Policy{config.Restamp, config.DeadLetter})
+	c.CloudWatch.TooOld = policy.Draw(rt, "too_old")
+	c.CloudWatch.TooLarge = rapid.SampledFrom([]config.Policy{config.Trim, config.DeadLetter}).Draw(rt, "too_large")
+	c.CloudWatch.InFlight = rapid.IntRange(1, 4).Draw(rt, "in_flight")
+	c.CloudWatch.LogGroup = rapid.SampledFrom([]string{"/auth0/{tenant}", "/auth0/{tenant}/{date}"}).Draw(rt, "log_group")
+	c.CloudWatch.LogStream = rapid.SampledFrom([]string{"logs", "{category}/{date}"}).Draw(rt, "log_stream")
+	c.Overlap.Window, c.Overlap.Every = time.Hour, 5 // every late event is found
+}
+
+// faulty draws the faults of one life.
+func (s *site) faulty(rt *rapid.T) {
+	s.auth0.Add(rapid.SliceOfN(fault(emulator.Kinds(), "GET /api/v2/logs", "POST /oauth/token", ""), 0, 3).Draw(rt, "faults of Auth0")...)
+	s.aws.Add(rapid.SliceOfN(fault(emulator.Kinds(), "PutLogEvents", "PutLogEvents", "Create*", "Describe*", read), 0, 4).Draw(rt, "faults of AWS")...)
+}
+
+// calm ends all faults.
+func (s *site) calm() {
+	s.auth0.Clear()
+	s.aws.Clear()
+}
+
+// deleteGroups deletes all log groups of a tenant with what is in them.
+func (w *world) deleteGroups(ctx context.Context, rt *rapid.T, o *oddities) {
+	for _, e := range w.everything(ctx, rt, o.site) {
+		o.gone[idOf([]byte(e.Message))]++
+	}
+	for _, group := range w.groups(ctx, rt, o.site) {
+		if _, err := o.site.admin(w).DeleteLogGroup(ctx, &logs.DeleteLogGroupInput{LogGroupName: aws.String(group)}); err != nil {
+			rt.Fatal(err)
+		}
+	}
 }
 
 // read is the operation that looks up what may have arrived.
@@ -102,95 +152,9 @@ func fault(kinds []emulator.FaultKind, operations ...string) *rapid.Generator[em
 			f = awsError(400, "ThrottlingException")
 			f.Match = read
 		}
+		f.Header = maps.Clone(f.Header)
 		f.After = rapid.IntRange(0, 5).Draw(rt, "after")
 		f.Times = rapid.IntRange(1, 6).Draw(rt, "times")
 		return f
 	})
-}
-
-// audit compares what the tenant holds with what is delivered and what lies in
-// the dead letters, and the figures with both.
-func (w *world) audit(ctx context.Context, rt *rapid.T) {
-	s := w.sites[0]
-	s.note()
-	s.streams = w.list(ctx, rt)
-	got, letters := s.delivered(), w.letters(ctx, rt)
-	w.auditFigures(ctx, rt, len(got), len(letters))
-	for raw := range s.held {
-		if got[raw]+letters[raw] != 1 {
-			rt.Errorf("an event is delivered %d times and %d times in the dead letters: %.120s", got[raw], letters[raw], raw)
-		}
-		delete(got, raw)
-		delete(letters, raw)
-	}
-	if len(got)+len(letters) > 0 {
-		rt.Errorf("%d events are in the stream and %d in the dead letters that the tenant did not hold", len(got), len(letters))
-	}
-	for _, e := range s.stored() {
-		if date := dateOf(e.Message); e.Timestamp != date.UnixMilli() && !w.restamped(e, date) {
-			rt.Errorf("an event of %s stands at %s", date, time.UnixMilli(e.Timestamp).UTC())
-		}
-	}
-	if n := s.disorder.Load(); n > 0 {
-		rt.Errorf("%d calls had events out of order", n)
-	}
-}
-
-// list returns the names of the streams, empty when there is no group.
-func (w *world) list(ctx context.Context, rt *rapid.T) (names []string) {
-	pages := logs.NewDescribeLogStreamsPaginator(w.sites[0].admin(w), &logs.DescribeLogStreamsInput{LogGroupName: aws.String("/auth0/dev")})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			rt.Fatal(err) // App looks for its destination at the start, and makes it
-		}
-		for _, x := range page.LogStreams {
-			names = append(names, aws.ToString(x.LogStreamName))
-		}
-	}
-	return names
-}
-
-// restamped reports whether an event older than CloudWatch Logs takes stands
-// where docs/config.md says: at the oldest timestamp that is accepted.
-func (w *world) restamped(e cloudwatch.StoredEvent, date time.Time) bool {
-	const margin = 11 * time.Minute // kept from the edge, and a slow call
-	edge := time.UnixMilli(e.Ingested).Add(-14 * 24 * time.Hour)
-	at := time.UnixMilli(e.Timestamp)
-	return w.cfg.Tenants[0].CloudWatch.TooOld == config.Restamp && date.Before(at) && !at.Before(edge) && at.Before(edge.Add(margin))
-}
-
-// letters counts what lies in the dead letters, by its bytes.
-func (w *world) letters(ctx context.Context, rt *rapid.T) map[string]int {
-	r, err := store.OpenReadOnly(ctx, w.cfg.DataDir)
-	if err != nil {
-		rt.Fatal(err)
-	}
-	list, err := r.DeadLetters(ctx, "dev", 10_000)
-	if err := errors.Join(err, r.Close()); err != nil {
-		rt.Fatal(err)
-	}
-	out := make(map[string]int)
-	for _, l := range list {
-		if l.Reason != "too_old" || w.cfg.Tenants[0].CloudWatch.TooOld != config.DeadLetter {
-			rt.Errorf("a dead letter for reason %s: %s", l.Reason, l.Detail)
-		}
-		out[string(l.Event.Raw)]++
-	}
-	return out
-}
-
-// auditFigures holds what status tells against what is there.
-func (w *world) auditFigures(ctx context.Context, rt *rapid.T, delivered, letters int) {
-	o, err := app.ReadOverview(ctx, w.cfg, "test")
-	if err != nil {
-		rt.Fatal(err)
-	}
-	f := o.Tenants[0]
-	type figures struct{ Stored, Delivered, Rejected, Letters, Buffered, Gaps int64 }
-	got := figures{f.Stored, f.Delivered, f.Rejected["too_old"], f.DeadLetters, f.Buffered, int64(len(f.Gaps))}
-	n := int64(letters)
-	if want := (figures{int64(len(w.sites[0].held)), int64(delivered), n, n, 0, 0}); got != want {
-		rt.Errorf("status tells %+v, but there is %+v", got, want)
-	}
 }

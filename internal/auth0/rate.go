@@ -93,7 +93,7 @@ func (l *limiter) note(h http.Header, received time.Time) {
 	left, _ := windowLeft(h, received)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.limit, l.remaining = limit, max(0, remaining)
+	l.limit, l.remaining = limit, min(max(0, remaining), limit)
 	l.until = received.Add(left)
 }
 

@@ -252,6 +252,22 @@ func TestLonePoisonIsProvedByAProbe(t *testing.T) {
 	same(t, "stored: the probe leaves nothing", 0, len(c.stored()))
 }
 
+// CloudWatch may judge the events before it looks for their stream: a poisonous
+// event that comes first to a new destination must not wait for a harmless one.
+func TestLonePoisonComesFirst(t *testing.T) {
+	t.Parallel()
+	for _, groups := range [][]string{nil, {dest.LogGroup}} {
+		c := newCloud().with("PutLogEvents", 1, refusal("InvalidParameterException", "Log event message is invalid"))
+		for _, g := range groups {
+			c.add(g)
+		}
+		s, _ := open(t, c, config())
+		r := deliver(t, s, batch(ev("poison", time.Now())))
+		same(t, "rejections", []string{"0 invalid"}, reasons(r.Rejected))
+		same(t, "stored", 0, len(c.stored()))
+	}
+}
+
 func TestARefusalThatAllShareIsTheConfiguration(t *testing.T) {
 	t.Parallel()
 	refuse := refusal("InvalidParameterException", "The key of the log group is disabled.")

@@ -58,10 +58,17 @@ func (d *delivery) part(ctx context.Context, items []item) error {
 
 // refuse rejects a single event that CloudWatch refuses, once it is sure that
 // the event is at fault and not the destination, whose refusal every event
-// would share.
+// would share. A destination that is missing is made for the trial: CloudWatch
+// may judge the events before it looks for their stream.
 func (d *delivery) refuse(ctx context.Context, it item, f *failure) error {
 	if !d.accepts {
-		if err := d.sink.probe(ctx, d.dest, ""); err != nil {
+		err := d.sink.probe(ctx, d.dest, "")
+		if is(err, missing) {
+			if err = d.sink.provision(ctx, d.dest, err); err == nil {
+				err = d.sink.probe(ctx, d.dest, "")
+			}
+		}
+		if err != nil {
 			return err
 		}
 		d.accepts = true

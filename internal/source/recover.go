@@ -15,8 +15,9 @@ const (
 	// event, one day on the free plan, by a margin: whoever had read everything
 	// within it has missed nothing.
 	shortestRetention = 20 * time.Hour
-	// healMargin is how far reading goes back when a cursor is replaced by the
-	// time at which it stood.
+	// healMargin is how far reading goes back at least when a cursor is replaced
+	// by the time at which it stood: what is older does not count from then on, so
+	// that a wider window for late events goes further.
 	healMargin = 5 * time.Minute
 )
 
@@ -48,7 +49,7 @@ func (r *reader) recover(ctx context.Context, at place, err error) (place, error
 	if from, ok := r.proven(at.id, s); ok {
 		r.logger.LogAttrs(ctx, slog.LevelWarn, "Auth0 refuses the cursor, nothing is missing; going on by time",
 			slog.String("cursor", at.id), slog.Time("from", from))
-		next := place{since: latest(from.Add(-healMargin), at.since)}
+		next := place{since: latest(from.Add(-max(healMargin, r.cfg.Overlap)), at.since)}
 		return next, r.hand(ctx, []event.Page{{Cursor: next.cursor()}})
 	}
 	gap := &event.Gap{FromID: at.id, FromTime: stood, Reason: "Auth0 no longer keeps what follows the cursor"}

@@ -141,6 +141,32 @@ func TestRefusedThoughKept(t *testing.T) {
 	})
 }
 
+// TestRefusedAndLate has Auth0 refuse a cursor while events within the window for
+// late ones are yet to be found: they count all the same.
+func TestRefusedAndLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := new(fakeAuth0)
+		history(s, 600, time.Minute, time.Minute, false)
+		bad := s.ids()[300]
+		s.fault = func(_ int, c call) (*auth0.Answer, error) {
+			if c.From == bad {
+				return nil, badCursor()
+			}
+			return nil, nil
+		}
+		p := source.NewPoll(source.PollConfig{Interval: time.Second, Overlap: 30 * time.Minute}, s, source.Deps{})
+		disk, end := start(t, p, event.Cursor(bad))
+		<-time.After(5 * time.Second)
+		if err := end(); !errors.Is(err, errEnd) {
+			t.Fatal(err)
+		}
+		if missing := disk.Missing(s.ids()[271:]); len(missing) > 0 {
+			t.Errorf("%d events within the window are missing", len(missing))
+		}
+	})
+}
+
 // TestOneRefusalIsAFault has a proxy say 400 once.
 func TestOneRefusalIsAFault(t *testing.T) {
 	t.Parallel()
