@@ -49,13 +49,13 @@ func FuzzRequest(f *testing.F) {
 	f.Add("POST", "/_emulator/events", `{"count":-1,"rate":1e99}`)
 	f.Add("POST", "/_emulator/events", `[{"log_id":"a"},7]`)
 	f.Fuzz(func(t *testing.T, method, target, body string) {
-		if strings.ContainsAny(method, " \r\n\t") || method == "" || method == http.MethodConnect {
+		if _, err := http.NewRequest(method, "/", http.NoBody); err != nil || method == http.MethodConnect {
 			return // no server would hand it over
 		}
 		if strings.Contains(strings.ToLower(body), "generate") || strings.Contains(body, `\u`) {
 			return // the administrator may ask for more events than there is memory for
 		}
-		if code := ask(s, strings.ToUpper(method), target, "application/json", "Bearer "+c.token, body); code >= 500 && code != http.StatusNotImplemented {
+		if code := ask(s, method, target, "application/json", "Bearer "+c.token, body); code >= 500 && code != http.StatusNotImplemented {
 			t.Errorf("status %d", code)
 		}
 	})
