@@ -42,6 +42,7 @@ type appending struct {
 	in      pipeline.Intake
 	offered []*entry // one for each log_id
 	fresh   []*entry // those of them that the file did not know
+	known   int      // records that are no events and were kept before
 	lastSeq int64
 }
 
@@ -87,6 +88,9 @@ func (a *appending) copyEvents(ctx context.Context) error {
 // run writes the intake.
 func (a *appending) run(ctx context.Context, t *tx) error {
 	if err := a.dropKnown(ctx, t); err != nil {
+		return err
+	}
+	if err := a.dropKept(ctx, t); err != nil {
 		return err
 	}
 	f := t.figures()
@@ -142,6 +146,29 @@ func (a *appending) dropKnown(ctx context.Context, t *tx) error {
 			a.fresh = append(a.fresh, e)
 		}
 	}
+	return nil
+}
+
+// dropKept leaves the records that are no events and that no earlier intake has
+// brought: a page that is read again brings them again, and they have no log_id.
+func (a *appending) dropKept(ctx context.Context, t *tx) error {
+	var fresh []event.Unreadable
+	for _, u := range a.in.Unreadable {
+		body := append([]byte{}, u.Raw...) // nil would be none, not an empty one
+		kept := false
+		err := t.query(ctx, func(r *sql.Rows) error { return r.Scan(&kept) },
+			`SELECT EXISTS (SELECT 1 FROM dead_letters WHERE tenant_id = ? AND kind = ? AND source = ? AND created_at > ?
+				AND length(body) = ? AND body = ?)`,
+			a.b.id, KindUnreadable, a.source, t.now.Add(-a.b.store.cfg.DedupWindow).UnixMicro(), len(body), body)
+		if err != nil {
+			return err
+		}
+		if !kept {
+			fresh = append(fresh, u)
+		}
+	}
+	a.known += len(a.in.Unreadable) - len(fresh)
+	a.in.Unreadable = fresh
 	return nil
 }
 
@@ -204,7 +231,7 @@ func (a *appending) insertRest(ctx context.Context, t *tx) error {
 		}
 	}
 	t.count(CountStored, "", len(a.fresh))
-	t.count(CountDuplicates, "", len(a.in.Entries)-len(a.fresh))
+	t.count(CountDuplicates, "", len(a.in.Entries)-len(a.fresh)+a.known)
 	t.count(CountUnreadable, "", len(a.in.Unreadable))
 	for reason, n := range a.in.Skipped {
 		t.count(CountSkipped, reason, n)
