@@ -78,7 +78,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	cfg := opts.Config
 	a.store, err = store.Open(ctx, store.Config{
 		Dir: cfg.DataDir, MaxBytes: int64(cfg.MaxBufferBytes), DedupWindow: cfg.DedupWindow,
-		Logger: opts.Logger, Registerer: a.registry,
+		MaxLetterBytes: int64(cfg.MaxLetterBytes), Logger: opts.Logger, Registerer: a.registry,
 	})
 	if err != nil {
 		return nil, err // it says what was tried

@@ -135,11 +135,22 @@ func (a *audit) places(ctx context.Context, rt *rapid.T) (places map[string]*pla
 	if err != nil {
 		rt.Fatal(err)
 	}
-	list, err := r.DeadLetters(ctx, a.site.name, 10_000)
-	if err := errors.Join(err, r.Close()); err != nil {
+	defer func() {
+		if err := r.Close(); err != nil {
+			rt.Error(err)
+		}
+	}()
+	list, err := r.DeadLetters(ctx, store.LetterFilter{Tenant: a.site.name}, 10_000)
+	if err != nil {
 		rt.Fatal(err)
 	}
 	for _, l := range list {
+		if l, err = r.DeadLetter(ctx, l.ID); err != nil {
+			rt.Fatal(err)
+		}
+		if l.Source != "poll" {
+			rt.Errorf("a dead letter from the source %q", l.Source)
+		}
 		raw := string(l.Event.Raw)
 		switch {
 		case l.Kind != store.KindUnreadable:

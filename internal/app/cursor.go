@@ -13,7 +13,7 @@ import (
 // ResetCursor forgets how far a tenant has been read, so that the next run
 // begins at start_from. It fails while a process holds the data directory.
 func ResetCursor(ctx context.Context, cfg *config.Config, tenant string) (err error) {
-	s, err := store.Open(ctx, store.Config{Dir: cfg.DataDir, MaxBytes: int64(cfg.MaxBufferBytes), DedupWindow: cfg.DedupWindow})
+	s, err := openStore(ctx, cfg)
 	if err != nil {
 		return err // it says what was tried
 	}
@@ -26,4 +26,15 @@ func ResetCursor(ctx context.Context, cfg *config.Config, tenant string) (err er
 		return fmt.Errorf("reset cursor: %w", err)
 	}
 	return b.SetSetting(ctx, startKey, "")
+}
+
+// openStore opens the store of a data directory in which no process works.
+func openStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
+	s, err := store.Open(ctx, store.Config{
+		Dir: cfg.DataDir, MaxBytes: int64(cfg.MaxBufferBytes), MaxLetterBytes: int64(cfg.MaxLetterBytes), DedupWindow: cfg.DedupWindow,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return s, nil
 }

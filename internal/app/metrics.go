@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gaplesslogs/gapless/internal/web"
 )
 
 // lagTimeout bounds reading the figures for a scrape.
@@ -16,6 +19,8 @@ type lags struct {
 	delivery *prometheus.Desc
 	gaps     *prometheus.Desc
 	trouble  *prometheus.Desc
+
+	letters, letterBytes, replayed, dropped *prometheus.Desc
 }
 
 // newLags makes the collector.
@@ -28,14 +33,19 @@ func newLags(a *App) *lags {
 		delivery: desc("delivery_lag_seconds", "Now minus the date of the oldest event not delivered yet; 0 when all are."),
 		gaps:     desc("gaps", "Spans of events that could not be read any more, ever."),
 		trouble:  desc("trouble", "1 while a part of the export fails, by part and class of the error.", "part", "class"),
+
+		letters:     desc("dead_letters", "Dead letters that are kept, by kind and reason.", "kind", "reason"),
+		letterBytes: desc("dead_letter_bytes", "Bytes of the dead letters that are kept, by kind and reason.", "kind", "reason"),
+		replayed:    desc("dead_letters_replayed_total", "Dead letters that were put back into the buffer, ever, by reason.", "reason"),
+		dropped:     desc("dead_letters_dropped_total", "Dead letters that a person has deleted, ever, by reason.", "reason"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (l *lags) Describe(ch chan<- *prometheus.Desc) {
-	ch <- l.delivery
-	ch <- l.gaps
-	ch <- l.trouble
+	for _, d := range []*prometheus.Desc{l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped} {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -53,5 +63,20 @@ func (l *lags) Collect(ch chan<- prometheus.Metric) {
 		for _, x := range t.Troubles {
 			ch <- prometheus.MustNewConstMetric(l.trouble, prometheus.GaugeValue, 1, t.Name, x.Part, x.Class)
 		}
+		l.collectLetters(ch, t)
+	}
+}
+
+// collectLetters sends the figures of the dead letters of a tenant.
+func (l *lags) collectLetters(ch chan<- prometheus.Metric, t web.Tenant) {
+	for _, x := range t.Letters {
+		ch <- prometheus.MustNewConstMetric(l.letters, prometheus.GaugeValue, float64(x.Count), t.Name, x.Kind, x.Reason)
+		ch <- prometheus.MustNewConstMetric(l.letterBytes, prometheus.GaugeValue, float64(x.Bytes), t.Name, x.Kind, x.Reason)
+	}
+	reasons := maps.Clone(t.Rejected) // one that has letters may see them leave
+	maps.Copy(reasons, t.Altered)
+	for reason := range reasons {
+		ch <- prometheus.MustNewConstMetric(l.replayed, prometheus.CounterValue, float64(t.Replayed[reason]), t.Name, reason)
+		ch <- prometheus.MustNewConstMetric(l.dropped, prometheus.CounterValue, float64(t.Dropped[reason]), t.Name, reason)
 	}
 }

@@ -39,7 +39,7 @@ func ReadOverview(ctx context.Context, cfg *config.Config, version string) (_ we
 
 // overview puts the figures of the store beside the configuration. A tenant that
 // is configured and unknown to the store shows up empty; one that is no longer
-// configured shows up as long as events of it wait for delivery.
+// configured shows up as long as events of it wait for delivery or lie in the dead letters.
 func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version string, running bool) (web.Overview, error) {
 	figures, err := r.Status(ctx)
 	if err != nil {
@@ -51,14 +51,17 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 	}
 	o := web.Overview{Version: version, At: time.Now().UTC(), Running: running, Tenants: []web.Tenant{}}
 	for _, t := range cfg.Tenants {
-		v := view(byName[t.Name])
+		v := view(byName[t.Name], cfg)
 		v.Name, v.Source = t.Name, t.Domain
 		v.Destination = strings.ReplaceAll(fmt.Sprintf("%s, stream %s", t.CloudWatch.LogGroup, t.CloudWatch.LogStream), "{tenant}", t.Name)
 		v.Judge(running)
 		o.Tenants = append(o.Tenants, v)
 	}
-	for _, f := range leftBehind(figures, cfg) {
-		v := view(f)
+	for _, f := range figures {
+		if configured(cfg, f.Tenant) || f.BufferedEvents+f.DeadLetters == 0 {
+			continue
+		}
+		v := view(f, cfg)
 		v.Name, v.Source, v.Destination = f.Tenant, "not configured any more", "nothing, until it is again"
 		v.Judge(false)
 		o.Tenants = append(o.Tenants, v)
@@ -70,14 +73,20 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 // for delivery: a tenant was renamed, or removed too early.
 func leftBehind(figures []store.TenantStatus, cfg *config.Config) []store.TenantStatus {
 	return slices.DeleteFunc(slices.Clone(figures), func(f store.TenantStatus) bool {
-		return f.BufferedEvents == 0 || slices.ContainsFunc(cfg.Tenants, func(t config.Tenant) bool { return t.Name == f.Tenant })
+		return f.BufferedEvents == 0 || configured(cfg, f.Tenant)
 	})
 }
 
+// configured reports whether a tenant is among the configured ones.
+func configured(cfg *config.Config, tenant string) bool {
+	return slices.ContainsFunc(cfg.Tenants, func(t config.Tenant) bool { return t.Name == tenant })
+}
+
 // view turns the store's figures of a tenant into those that people see.
-func view(f store.TenantStatus) web.Tenant {
+func view(f store.TenantStatus, cfg *config.Config) web.Tenant {
 	v := web.Tenant{
-		DeadLetters: f.DeadLetters, Buffered: f.BufferedEvents, BufferedBytes: f.BufferedBytes,
+		DeadLetters: f.DeadLetters, DeadLetterBytes: f.DeadLetterBytes, MaxDeadLetterBytes: int64(cfg.MaxLetterBytes),
+		Letters: []web.Letters{}, Replayed: map[string]int64{}, Dropped: map[string]int64{}, Buffered: f.BufferedEvents, BufferedBytes: f.BufferedBytes,
 		NewestEvent: f.NewestDate, OldestBuffered: f.OldestDate, LastDelivery: f.LastDeliveredAt,
 		Skipped: map[string]int64{}, Rejected: map[string]int64{}, Altered: map[string]int64{},
 		Troubles: []web.Trouble{}, Gaps: []web.Gap{},
@@ -96,6 +105,10 @@ func view(f store.TenantStatus) web.Tenant {
 			v.Altered[c.Reason] += c.N
 		case store.CountRejected:
 			v.Rejected[c.Reason] += c.N
+		case store.CountReplayed:
+			v.Replayed[c.Reason] += c.N
+		case store.CountDropped:
+			v.Dropped[c.Reason] += c.N
 		case store.CountUnreadable:
 			v.Rejected["unreadable"] += c.N
 		}
@@ -104,6 +117,9 @@ func view(f store.TenantStatus) web.Tenant {
 		if c.Source == source.PollName {
 			v.Cursor = c.Cursor
 		}
+	}
+	for _, l := range f.Letters {
+		v.Letters = append(v.Letters, web.Letters{Kind: l.Kind, Reason: l.Reason, Count: l.Letters, Bytes: l.Bytes})
 	}
 	for _, c := range f.Conditions {
 		v.Troubles = append(v.Troubles, web.Trouble{Part: c.Part, Class: c.Class, Message: c.Message, Hint: c.Hint, Since: c.Since})

@@ -21,8 +21,8 @@ import (
 )
 
 // TestMetricsAreDocumented holds that the table of docs/operations.md names every
-// metric that there is, and no other, with its kind and its labels. A demo in
-// trouble exposes most; those that begin with the first event of their kind are
+// metric that there is, and no other, with its kind and its labels. A demo with a
+// dead letter and in trouble exposes most; those that begin with the first event of their kind are
 // taken from the parts that register them.
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
@@ -66,13 +66,14 @@ func exposedMetrics(ctx context.Context, t *testing.T) map[string]metric {
 	defer stop()
 	addresses := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindAllString(said, 3) // tenant, CloudWatch, page
 	fault := `{"match":"GET /api/v2/logs","times":-1,"status":503}`
-	post := func(body string) {
-		resp, err := http.Post(addresses[0]+"/_emulator/faults", "application/json", strings.NewReader(body))
+	post := func(what, body string) {
+		resp, err := http.Post(addresses[0]+"/_emulator/"+what, "application/json", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = resp.Body.Close()
 	}
+	post("events", "{\"log_id\":\"broken\",\"type\":\"s\",\"name\":\"\xff\"}") // becomes a dead letter
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -80,8 +81,8 @@ func exposedMetrics(ctx context.Context, t *testing.T) map[string]metric {
 		if strings.Contains(text, "gapless_trouble{") {
 			return parseMetrics(text)
 		}
-		if strings.Contains(text, "gapless_cloudwatch_put_seconds_count") && fault != "" {
-			post(fault)
+		if strings.Contains(text, "gapless_dead_letters{") && fault != "" {
+			post("faults", fault)
 			fault = ""
 		}
 		select {

@@ -91,7 +91,10 @@ func (e *Env) printOverview(w io.Writer, o web.Overview) {
 		line("stored", "%s, %s dropped", plural(t.Stored, "event"), plural(t.Duplicates, "duplicate"))
 		line("delivered", "%s%s", plural(t.Delivered, "event"), since(o.At, t.LastDelivery, ", last "))
 		line("waiting", "%s, %d bytes%s", plural(t.Buffered, "event"), t.BufferedBytes, since(o.At, t.OldestBuffered, ", oldest from "))
-		line("dead letters", "%s%s", plural(t.DeadLetters, "event"), reasons(t.Rejected))
+		line("dead letters", "%s", letters(t))
+		if len(t.Rejected) > 0 {
+			line("rejected", "%s", reasons(t.Rejected)[2:])
+		}
 		if len(t.Altered) > 0 {
 			line("altered", "%s", reasons(t.Altered)[2:])
 		}
@@ -110,6 +113,32 @@ func (e *Env) printOverview(w io.Writer, o web.Overview) {
 			}
 		}
 	}
+}
+
+// letters says what dead letters are kept, and what became of others.
+func letters(t web.Tenant) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%d kept, %s of %s", t.DeadLetters, web.Size(t.DeadLetterBytes), web.Size(t.MaxDeadLetterBytes))
+	for _, l := range t.Letters {
+		fmt.Fprintf(&s, ", %s", l)
+	}
+	for _, gone := range []struct {
+		word string
+		by   map[string]int64
+	}{{"replayed", t.Replayed}, {"dropped", t.Dropped}} {
+		if n := sum(gone.by); n > 0 {
+			fmt.Fprintf(&s, ", %d %s", n, gone.word)
+		}
+	}
+	return s.String()
+}
+
+// sum adds up counts by reason.
+func sum(m map[string]int64) (n int64) {
+	for _, x := range m {
+		n += x
+	}
+	return n
 }
 
 // since says how long ago t was, empty when it never was.

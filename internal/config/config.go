@@ -9,6 +9,7 @@ type Config struct {
 	Listen          string        `yaml:"listen" default:"127.0.0.1:8080" doc:"Address of /healthz, /readyz and /metrics, as host:port; port 0 picks a free one. Empty turns the listener off."`
 	Log             Log           `yaml:"log" doc:"What gapless writes about itself, to standard error."`
 	MaxBufferBytes  Size          `yaml:"max_buffer_bytes" default:"10GiB" min:"16MiB" doc:"Bytes of undelivered events of a tenant on disk beyond which its sources wait."`
+	MaxLetterBytes  Size          `yaml:"max_dead_letter_bytes" default:"1GiB" min:"1MiB" doc:"Bytes of dead letters of a tenant from 80 % of which on it counts as in trouble, so that a person replays or drops them in time. No letter is ever refused or deleted for it: what is beyond it counts against max_buffer_bytes, and sources wait when both are full."`
 	DedupWindow     time.Duration `yaml:"dedup_window" default:"72h" min:"1h" max:"720h" doc:"How long a log_id is remembered after its event was stored, so that the same event is not stored twice."`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"20s" min:"1s" max:"10m" doc:"How long a stop may take; calls under way are cut short after it. Events that are not delivered by then stay in the buffer."`
 	AWS             AWS           `yaml:"aws" doc:"How to reach AWS. Credentials come from the standard chain of the AWS SDK: environment, shared profile, web identity, container, instance."`

@@ -17,6 +17,7 @@ func other(name string) string {
 		{"LOG_LEVEL", "debug"},
 		{"LOG_FORMAT", "text"},
 		{"MAX_BUFFER_BYTES", "1GiB"},
+		{"MAX_DEAD_LETTER_BYTES", "2GiB"},
 		{"DEDUP_WINDOW", "48h"},
 		{"TIMEOUT", "7s"},
 		{"ENDPOINT", "http://127.0.0.1:1"},

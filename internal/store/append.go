@@ -14,7 +14,7 @@ import (
 var (
 	selectSeen   = newChunkQuery("SELECT log_id FROM seen WHERE tenant_id = ? AND log_id IN (", "?", ")")
 	insertSeen   = newChunkQuery("INSERT INTO seen (tenant_id, log_id) VALUES ", "(?,?)", "")
-	insertBuffer = newChunkQuery("INSERT INTO buffer (seq, destination_id, date, date_from, stored_at, log_id, type, body) VALUES ", "(?,?,?,?,?,?,?,?)", "")
+	insertBuffer = newChunkQuery("INSERT INTO buffer (seq, destination_id, date, date_from, stored_at, log_id, type, body, source) VALUES ", "(?,?,?,?,?,?,?,?,?)", "")
 )
 
 // Append stores an intake, see pipeline.Buffer. When ctx ends before the commit
@@ -78,7 +78,7 @@ func (a *appending) copyEvents(ctx context.Context) error {
 		slab = append(slab, e.Event.Raw...)
 		entries[i] = entry{
 			to: to, date: e.Event.Date.UnixMicro(), dateFrom: e.Event.DateFrom,
-			logID: e.Event.LogID, typ: e.Event.Type, body: slab[from:len(slab):len(slab)],
+			logID: e.Event.LogID, typ: e.Event.Type, body: slab[from:len(slab):len(slab)], source: a.source,
 		}
 		a.offered = append(a.offered, &entries[i])
 	}
@@ -98,8 +98,8 @@ func (a *appending) run(ctx context.Context, t *tx) error {
 	for _, e := range a.fresh {
 		size += int64(len(e.body))
 	}
-	if size > 0 && f.bytes > 0 && f.bytes+size > a.b.store.cfg.MaxBytes {
-		return a.b.full(f.bytes, size)
+	if err := a.b.room(f, size, a.unreadable()); err != nil {
+		return err
 	}
 	if len(a.fresh) > 0 {
 		if err := a.insertEvents(ctx, t); err != nil {
@@ -115,9 +115,16 @@ func (a *appending) run(ctx context.Context, t *tx) error {
 			}
 		}
 	}
-	f.letters += int64(len(a.in.Unreadable))
 	t.setFigures(f)
 	return a.insertRest(ctx, t)
+}
+
+// unreadable returns the bytes of the pieces that are no events.
+func (a *appending) unreadable() (n int64) {
+	for _, u := range a.in.Unreadable {
+		n += int64(len(u.Raw))
+	}
+	return n
 }
 
 // dropKnown leaves in fresh the events whose log_id the file does not know.
@@ -194,25 +201,30 @@ func (a *appending) insertEvents(ctx context.Context, t *tx) error {
 	if err != nil {
 		return err
 	}
-	err = insertBuffer.each(len(a.fresh), func(query string, from, to int) error {
-		args := make([]any, 0, 8*(to-from))
-		for _, e := range a.fresh[from:to] {
-			args = append(args, e.seq, e.to, e.date, int64(e.dateFrom), now, e.logID, e.typ, e.body)
-		}
-		return t.exec(ctx, query, args...)
-	})
-	if err != nil {
+	if err := t.insertEntries(ctx, a.fresh); err != nil {
 		return err
 	}
 	return t.exec(ctx, "INSERT INTO intakes (tenant_id, stored_at, first_seq, last_seq, log_ids) VALUES (?, ?, ?, ?, ?)",
 		a.b.id, now, first, a.lastSeq, ids)
 }
 
+// insertEntries writes events that have their numbers into the buffer.
+func (t *tx) insertEntries(ctx context.Context, list []*entry) error {
+	now := t.now.UnixMicro()
+	return insertBuffer.each(len(list), func(query string, from, to int) error {
+		args := make([]any, 0, 9*(to-from))
+		for _, e := range list[from:to] {
+			args = append(args, e.seq, e.to, e.date, int64(e.dateFrom), now, e.logID, e.typ, e.body, e.source)
+		}
+		return t.exec(ctx, query, args...)
+	})
+}
+
 // insertRest writes what the intake holds besides its events.
 func (a *appending) insertRest(ctx context.Context, t *tx) error {
 	now := t.now.UnixMicro()
 	for _, u := range a.in.Unreadable {
-		l := letter{kind: KindUnreadable, source: a.source, reason: KindUnreadable, detail: u.Reason, entry: &entry{body: u.Raw}}
+		l := letter{kind: KindUnreadable, reason: KindUnreadable, detail: u.Reason, entry: &entry{body: u.Raw, source: a.source}}
 		if err := l.insert(ctx, t); err != nil {
 			return err
 		}

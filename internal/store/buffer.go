@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +49,7 @@ func openBuffer(ctx context.Context, s *Store, tenant string) (*Buffer, error) {
 	if err != nil {
 		return nil, fault("read tenant", err)
 	}
+	b.tellQuota(ctx, figures{}, b.figures())
 	return b, nil
 }
 
@@ -62,13 +62,16 @@ func (b *Buffer) load(ctx context.Context, t *tx, last int64) error {
 	}
 	var f figures
 	err := t.query(ctx, func(r *sql.Rows) error {
-		return r.Scan(&b.id, &f.events, &f.bytes, &f.letters, &f.newest, &f.storedAt, &f.deliveredAt)
-	}, `SELECT id, buffered_events, buffered_bytes, dead_letters, newest_date, stored_at, delivered_at
+		return r.Scan(&b.id, &f.events, &f.bytes, &f.letters, &f.letterBytes, &f.newest, &f.storedAt, &f.deliveredAt)
+	}, `SELECT id, buffered_events, buffered_bytes, dead_letters, dead_letter_bytes, newest_date, stored_at, delivered_at
 		FROM tenants WHERE name = ?`, b.tenant)
 	if err != nil {
 		return err
 	}
 	b.publish(f)
+	if err := b.keepQuotaCondition(ctx, t, f); err != nil {
+		return err
+	}
 	b.applied = last
 	b.turns = nil // should this be a second run
 	if err := b.loadMarks(ctx, t); err != nil {
@@ -153,13 +156,4 @@ func (b *Buffer) readFault(ctx context.Context, op string, err error) error {
 		return context.Cause(ctx)
 	}
 	return fault(op, err)
-}
-
-// full is the error for an intake that finds no room.
-func (b *Buffer) full(held, size int64) error {
-	return &pipeline.Error{
-		Op: "append events", Class: pipeline.Throttled,
-		Err:  fmt.Errorf("%d bytes do not fit beside %d, max_buffer_bytes is %d: %w", size, held, b.store.cfg.MaxBytes, pipeline.ErrBufferFull),
-		Hint: "Events wait for delivery: see why it does not go on with `gapless status`, or set a larger max_buffer_bytes.",
-	}
 }

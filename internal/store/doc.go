@@ -14,8 +14,9 @@
 // each is done completely or not at all, whatever happens to its neighbours in
 // the same commit; a log_id is stored once within the dedup window and as long
 // as its event is in the buffer; an event is leased to one caller of Next at a
-// time; an event leaves the buffer only by a receipt. After a crash every event
-// that was not settled is offered again, those that were leased with a Doubt.
+// time; an event leaves the buffer only by a receipt, and a dead letter only by a
+// person's word. After a crash every event that was not settled is offered again,
+// those that were leased with a Doubt.
 //
 // What it does not: tell whether a batch in doubt has arrived. That is for the
 // sink to look up.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"strconv"
 	"testing"
 )
 
@@ -58,7 +59,7 @@ func Number(tb testing.TB, r *Reader, query string) (n int64) {
 
 // Maintain does the housekeeping at once.
 func Maintain(ctx context.Context, s *Store) error {
-	return errors.Join(s.prune(ctx), s.pruneCounts(ctx), s.shrink(ctx))
+	return errors.Join(s.prune(ctx), s.pruneLetterIDs(ctx), s.pruneCounts(ctx), s.shrink(ctx))
 }
 
 // MigrateFile brings a file up to date with the migrations of a file system.
@@ -76,3 +77,16 @@ func MigrateFile(ctx context.Context, path string, files fs.FS) error {
 
 // Migrations are those of this release.
 var Migrations fs.FS = migrations
+
+// SetVersion sets the schema version of a file.
+func SetVersion(tb testing.TB, path string, version int) {
+	tb.Helper()
+	db, err := sql.Open("sqlite", writeDSN(path))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, err = db.ExecContext(context.Background(), "PRAGMA user_version = "+strconv.Itoa(version))
+	if err := errors.Join(err, db.Close()); err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,11 +14,20 @@ import (
 	"github.com/gaplesslogs/gapless/internal/store"
 )
 
-// withStep returns the migrations of this release and another one.
-func withStep(t *testing.T, name, sql string) fs.FS {
+// withStep returns the migrations of this release and another one, whose number
+// is so much higher than that of the last; without a number when that is 0.
+func withStep(t *testing.T, above int, sql string) fs.FS {
 	t.Helper()
+	list, err := fs.Glob(store.Migrations, "migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "migrations/x.sql"
+	if above > 0 {
+		name = fmt.Sprintf("migrations/%04d_x.sql", len(list)+above)
+	}
 	files := fstest.MapFS{name: {Data: []byte(sql)}}
-	err := fs.WalkDir(store.Migrations, "migrations", func(path string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(store.Migrations, "migrations", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -47,18 +57,18 @@ func TestMigrationKeepsTheData(t *testing.T) {
 	t.Parallel()
 	dir := filled(t)
 	path := filepath.Join(dir, "gapless.db")
-	broken := withStep(t, "migrations/0003_x.sql", "CREATE TABLE extra (x INTEGER); CREATE TABLE extra (x INTEGER);")
+	broken := withStep(t, 1, "CREATE TABLE extra (x INTEGER); CREATE TABLE extra (x INTEGER);")
 	if err := store.MigrateFile(t.Context(), path, broken); err == nil {
 		t.Fatal("a broken migration went through")
 	}
-	s := openStore(t, store.Config{Dir: dir}) // still version 1
+	s := openStore(t, store.Config{Dir: dir}) // still this release's version
 	if n := store.Number(t, s.Reader, "SELECT count(*) FROM sqlite_schema WHERE name = 'extra'"); n != 0 {
 		t.Error("the broken migration left its first half behind")
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	good := withStep(t, "migrations/0003_x.sql", "ALTER TABLE tenants ADD COLUMN extra INTEGER NOT NULL DEFAULT 7;")
+	good := withStep(t, 1, "ALTER TABLE tenants ADD COLUMN extra INTEGER NOT NULL DEFAULT 7;")
 	for range 2 { // the second time there is nothing to do
 		if err := store.MigrateFile(t.Context(), path, good); err != nil {
 			t.Fatalf("migrate: %v", err)
@@ -74,8 +84,8 @@ func TestMigrationsHaveNoHole(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "gapless.db")
 	for name, files := range map[string]fs.FS{
-		"hole":      withStep(t, "migrations/0004_x.sql", "SELECT 1;"),
-		"no number": withStep(t, "migrations/x.sql", "SELECT 1;"),
+		"hole":      withStep(t, 2, "SELECT 1;"),
+		"no number": withStep(t, 0, "SELECT 1;"),
 	} {
 		if err := store.MigrateFile(t.Context(), path, files); err == nil {
 			t.Errorf("%s: the migrations were taken", name)

@@ -56,7 +56,7 @@ func (s *Store) tidy(ctx context.Context) {
 		name string
 		do   func(context.Context) error
 	}{
-		{"forget log_ids", s.prune}, {"forget counts", s.pruneCounts}, {"shrink file", s.shrink},
+		{"forget log_ids", s.prune}, {"forget log_ids of letters", s.pruneLetterIDs}, {"forget counts", s.pruneCounts}, {"shrink file", s.shrink},
 	} {
 		if err := work.do(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
 			s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "housekeeping of the store did not finish, it is tried again",
@@ -120,8 +120,12 @@ func pruneStep(ctx context.Context, t *tx, after oldIntake, before time.Time) (o
 	return after, nil
 }
 
-// deleteSeen forgets log_ids.
-var deleteSeen = newChunkQuery("DELETE FROM seen WHERE tenant_id = ? AND log_id IN (", "?", ")")
+// deleteSeen forgets log_ids, but those of letters: see notLetter and letter_ids.
+var deleteSeen = newChunkQuery("DELETE FROM seen WHERE tenant_id = ? AND log_id IN (", "?", ")"+notLetter+
+	" AND NOT EXISTS (SELECT 1 FROM letter_ids i WHERE i.tenant_id = seen.tenant_id AND i.log_id = seen.log_id)")
+
+// notLetter keeps what is known of an event while its dead letter may be replayed.
+const notLetter = " AND NOT EXISTS (SELECT 1 FROM dead_letters l WHERE l.tenant_id = seen.tenant_id AND l.log_id = seen.log_id AND l.kind = 'rejected')"
 
 // forget deletes an append and its log_ids.
 func (in *oldIntake) forget(ctx context.Context, t *tx) error {
@@ -146,6 +150,50 @@ func (in *oldIntake) forget(ctx context.Context, t *tx) error {
 		return err
 	}
 	return t.exec(ctx, "DELETE FROM intakes WHERE id = ?", in.id)
+}
+
+// pruneLetterIDs forgets the log_ids of letters that were replayed or dropped a
+// window ago, when the event has left the buffer.
+func (s *Store) pruneLetterIDs(ctx context.Context) error {
+	for more := true; more; {
+		err := s.writer.do(ctx, &job{run: func(ctx context.Context, t *tx) error {
+			n, err := pruneLetterIDsStep(ctx, t, t.now.Add(-s.cfg.DedupWindow))
+			more = n > 0
+			return err
+		}})
+		if err != nil {
+			return fault("forget log_ids of letters", err)
+		}
+	}
+	return nil
+}
+
+// pruneLetterIDsStep forgets some of them and returns how many.
+func pruneLetterIDsStep(ctx context.Context, t *tx, before time.Time) (int, error) {
+	type known struct {
+		tenant int64
+		logID  string
+	}
+	var list []known
+	err := t.query(ctx, func(r *sql.Rows) error {
+		var k known
+		err := r.Scan(&k.tenant, &k.logID)
+		list = append(list, k)
+		return err
+	}, `SELECT tenant_id, log_id FROM letter_ids WHERE since <= ? AND NOT EXISTS (SELECT 1 FROM buffer WHERE buffer.seq = letter_ids.seq)
+		ORDER BY since LIMIT ?`, before.UnixMicro(), pruneForget)
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range list {
+		if err := t.exec(ctx, "DELETE FROM seen WHERE tenant_id = ? AND log_id = ?"+notLetter, k.tenant, k.logID); err != nil {
+			return 0, err
+		}
+		if err := t.exec(ctx, "DELETE FROM letter_ids WHERE tenant_id = ? AND log_id = ?", k.tenant, k.logID); err != nil {
+			return 0, err
+		}
+	}
+	return len(list), nil
 }
 
 // splitIDs takes apart what an append has remembered.

@@ -24,11 +24,12 @@ func (b *Buffer) ResetCursor(ctx context.Context, source string) error {
 	})
 }
 
-// ClearConditions forgets every trouble of the tenant: those of a process that
-// has ended say nothing of the one that starts.
+// ClearConditions forgets the troubles of the tenant: those of a process that has
+// ended say nothing of the one that starts. What the store itself has to say, of
+// the quota of the dead letters, stays.
 func (b *Buffer) ClearConditions(ctx context.Context) error {
 	return b.write(ctx, "clear conditions", func(ctx context.Context, t *tx) error {
-		return t.exec(ctx, "DELETE FROM conditions WHERE tenant_id = ?", b.id)
+		return t.exec(ctx, "DELETE FROM conditions WHERE tenant_id = ? AND part <> ?", b.id, QuotaPart)
 	})
 }
 

@@ -18,7 +18,7 @@ type metrics struct {
 	seconds prometheus.Histogram
 	jobs    prometheus.Counter
 
-	bytes, events, letters, fileBytes *prometheus.Desc
+	bytes, events, letters, letterBytes, letterMax, fileBytes *prometheus.Desc
 }
 
 // newMetrics registers the figures; a nil registerer takes none.
@@ -35,9 +35,13 @@ func newMetrics(reg prometheus.Registerer, s *Store) (*metrics, error) {
 		jobs: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "gapless", Subsystem: "store", Name: "committed_changes_total", Help: "Changes that commits carried; one commit carries all that wait.",
 		}),
-		bytes:     desc("buffer_bytes", "Bytes of the events that wait for delivery.", "tenant"),
-		events:    desc("buffer_events", "Events that wait for delivery.", "tenant"),
-		letters:   desc("dead_letters", "Dead letters that are kept.", "tenant"),
+		bytes:   desc("buffer_bytes", "Bytes of the events that wait for delivery.", "tenant"),
+		events:  desc("buffer_events", "Events that wait for delivery.", "tenant"),
+		letters: desc("dead_letters", "Dead letters that are kept.", "tenant"),
+
+		letterBytes: desc("dead_letter_bytes", "Bytes of the dead letters that are kept.", "tenant"),
+		letterMax:   desc("dead_letter_max_bytes", "Quota of the dead letters, max_dead_letter_bytes; from 80 % on the tenant is in trouble.", "tenant"),
+
 		fileBytes: desc("file_bytes", "Size of a file of the store.", "file"),
 	}
 	if reg == nil {
@@ -66,7 +70,7 @@ func (m *metrics) commit(d time.Duration, jobs int) {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.seconds.Describe(ch)
 	m.jobs.Describe(ch)
-	for _, d := range []*prometheus.Desc{m.bytes, m.events, m.letters, m.fileBytes} {
+	for _, d := range []*prometheus.Desc{m.bytes, m.events, m.letters, m.letterBytes, m.letterMax, m.fileBytes} {
 		ch <- d
 	}
 }
@@ -83,6 +87,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(m.bytes, f.bytes, b.tenant)
 		gauge(m.events, f.events, b.tenant)
 		gauge(m.letters, f.letters, b.tenant)
+		gauge(m.letterBytes, f.letterBytes, b.tenant)
+		gauge(m.letterMax, m.store.cfg.MaxLetterBytes, b.tenant)
 	}
 	for _, name := range []string{fileName, fileName + "-wal"} {
 		if info, err := os.Stat(filepath.Join(m.store.cfg.Dir, name)); err == nil {

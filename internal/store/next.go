@@ -164,7 +164,7 @@ func (b *Buffer) turn(w *window) {
 }
 
 // selectWindow reads the events of a destination behind a point.
-const selectWindow = `SELECT seq, date, date_from, stored_at, log_id, type, body FROM buffer
+const selectWindow = `SELECT seq, date, date_from, stored_at, log_id, type, body, source FROM buffer
 	WHERE destination_id = ? AND (date, seq) > (?, ?) ORDER BY date, seq LIMIT ?`
 
 // refill reads the events behind the end of a window. The caller holds mu from
@@ -198,14 +198,19 @@ func (b *Buffer) refill(ctx context.Context, w *window) error {
 func (b *Buffer) readEntries(rows *sql.Rows, to int64) (list []*entry, last *entry, done bool, err error) {
 	now := time.Now()
 	size, read := 0, 0
+	source := "" // of the row before: one string for all that are the same
 	for size < b.store.window.readBytes && rows.Next() {
 		e := &entry{to: to}
 		var storedAt int64
-		if err := rows.Scan(&e.seq, &e.date, &e.dateFrom, &storedAt, &e.logID, &e.typ, &e.body); err != nil {
+		if err := rows.Scan(&e.seq, &e.date, &e.dateFrom, &storedAt, &e.logID, &e.typ, &e.body, &e.source); err != nil {
 			return nil, nil, false, err
 		}
 		read++
 		last = e
+		if e.source == source {
+			e.source = source
+		}
+		source = e.source
 		if e.since = time.UnixMicro(storedAt); e.since.After(now) {
 			e.since = now // the clock was set back
 		}

@@ -9,35 +9,6 @@ import (
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 )
 
-// The kinds of dead letters.
-const (
-	KindRejected   = "rejected"   // the destination can never take the event as it is
-	KindAltered    = "altered"    // it was delivered in another form; this is the whole one
-	KindUnreadable = "unreadable" // a piece of a page that was no event
-)
-
-// A letter is a dead letter to be written.
-type letter struct {
-	kind, source, reason, detail string
-	entry                        *entry
-}
-
-// insert writes the letter.
-func (l *letter) insert(ctx context.Context, t *tx) error {
-	e := l.entry
-	var to any
-	if e.to != 0 {
-		to = e.to
-	}
-	body := e.body
-	if body == nil {
-		body = []byte{}
-	}
-	return t.exec(ctx, `INSERT INTO dead_letters (tenant_id, kind, created_at, destination_id, source, reason, detail, log_id, type, date, date_from, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, t.current.id, l.kind, t.now.UnixMicro(), to, l.source, l.reason, l.detail,
-		e.logID, e.typ, e.date, int64(e.dateFrom), body)
-}
-
 // Settle makes the outcome of a batch durable, see pipeline.Buffer. A receipt
 // that does not fit the batch is refused with ErrBadReceipt, and the batch stays
 // leased. What was settled before is passed over.
@@ -182,7 +153,7 @@ func (s *settling) run(ctx context.Context, t *tx) error {
 		f.bytes -= int64(len(e.body))
 	}
 	f.events -= int64(len(s.gone))
-	f.letters += int64(len(s.letters))
+	t.setFigures(f)
 	for i := range s.letters {
 		l := &s.letters[i]
 		if err := l.insert(ctx, t); err != nil {
@@ -196,10 +167,11 @@ func (s *settling) run(ctx context.Context, t *tx) error {
 		}
 	}
 	if s.delivered > 0 {
+		f = t.figures()
 		f.deliveredAt = t.now.UnixMicro()
+		t.setFigures(f)
 		t.count(CountDelivered, "", s.delivered)
 	}
-	t.setFigures(f)
 	return nil
 }
 

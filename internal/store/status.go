@@ -4,9 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"time"
-
-	"github.com/gaplesslogs/gapless/internal/event"
-	"github.com/gaplesslogs/gapless/internal/pipeline"
 )
 
 // The names under which events are counted. Reasons are those that the source,
@@ -20,6 +17,8 @@ const (
 	CountDelivered  = "delivered"  // taken by the destination
 	CountRejected   = "rejected"   // never to be taken, by reason
 	CountAltered    = "altered"    // delivered in another form, by reason
+	CountReplayed   = "replayed"   // dead letters put back into the buffer, by reason
+	CountDropped    = "dropped"    // dead letters deleted by a person, by reason
 )
 
 // TenantStatus is what the file knows of a tenant. Times are zero when the thing
@@ -37,10 +36,14 @@ type TenantStatus struct {
 	// NewestDate is the date of the newest event ever stored.
 	NewestDate time.Time `json:"newest_date,omitzero"`
 	// LastStoredAt and LastDeliveredAt say when something last went in and out.
-	LastStoredAt    time.Time         `json:"last_stored_at,omitzero"`
-	LastDeliveredAt time.Time         `json:"last_delivered_at,omitzero"`
-	Counts          []Count           `json:"counts"`
+	LastStoredAt    time.Time `json:"last_stored_at,omitzero"`
+	LastDeliveredAt time.Time `json:"last_delivered_at,omitzero"`
+	Counts          []Count   `json:"counts"`
+	// DeadLetters and DeadLetterBytes are what the dead letters are, and Letters
+	// the same by kind and reason.
 	DeadLetters     int64             `json:"dead_letters"`
+	DeadLetterBytes int64             `json:"dead_letter_bytes"`
+	Letters         []LetterStatus    `json:"letters"`
 	Gaps            []GapStatus       `json:"gaps"`
 	Conditions      []ConditionStatus `json:"conditions"`
 }
@@ -57,6 +60,14 @@ type Count struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason,omitempty"`
 	N      int64  `json:"n"`
+}
+
+// LetterStatus is how many dead letters of a kind and reason there are.
+type LetterStatus struct {
+	Kind    string `json:"kind"`
+	Reason  string `json:"reason"`
+	Letters int64  `json:"letters"`
+	Bytes   int64  `json:"bytes"`
 }
 
 // GapStatus is a span that could not be read.
@@ -81,22 +92,6 @@ type ConditionStatus struct {
 	Hint      string    `json:"hint,omitempty"`
 }
 
-// A DeadLetter is what was kept of an event that was not delivered as it is, or
-// of a record that was no event.
-type DeadLetter struct {
-	ID int64
-	// Kind is KindRejected, KindAltered or KindUnreadable.
-	Kind      string
-	CreatedAt time.Time
-	// Source is the source of an unreadable record; empty for events.
-	Source string
-	// Reason is a word of a bounded set, Detail a line for a person.
-	Reason, Detail string
-	// Event holds the bytes; of an unreadable record nothing else.
-	Event       event.Event
-	Destination pipeline.Destination
-}
-
 // Status returns what the file knows of every tenant, by name: one moment of
 // the file as of the last commits.
 func (r *Reader) Status(ctx context.Context) ([]TenantStatus, error) {
@@ -109,12 +104,12 @@ func (r *Reader) Status(ctx context.Context) ([]TenantStatus, error) {
 	var ids []int64
 	err = queryAll(ctx, tx, func(row *sql.Rows) error {
 		var id, newest, stored, delivered int64
-		s := TenantStatus{Cursors: []CursorStatus{}, Counts: []Count{}, Gaps: []GapStatus{}, Conditions: []ConditionStatus{}}
-		err := row.Scan(&id, &s.Tenant, &s.BufferedEvents, &s.BufferedBytes, &s.DeadLetters, &newest, &stored, &delivered)
+		s := TenantStatus{Cursors: []CursorStatus{}, Counts: []Count{}, Letters: []LetterStatus{}, Gaps: []GapStatus{}, Conditions: []ConditionStatus{}}
+		err := row.Scan(&id, &s.Tenant, &s.BufferedEvents, &s.BufferedBytes, &s.DeadLetters, &s.DeadLetterBytes, &newest, &stored, &delivered)
 		s.NewestDate, s.LastStoredAt, s.LastDeliveredAt = timeOf(newest), timeOf(stored), timeOf(delivered)
 		list, ids = append(list, s), append(ids, id)
 		return err
-	}, `SELECT id, name, buffered_events, buffered_bytes, dead_letters, newest_date, stored_at, delivered_at FROM tenants ORDER BY name`)
+	}, `SELECT id, name, buffered_events, buffered_bytes, dead_letters, dead_letter_bytes, newest_date, stored_at, delivered_at FROM tenants ORDER BY name`)
 	if err != nil {
 		return nil, fault("read tenants", err)
 	}
@@ -143,6 +138,7 @@ func (s *TenantStatus) read(ctx context.Context, tx *sql.Tx, id int64) error {
 	}{
 		{`SELECT source, cursor, updated_at FROM cursors WHERE tenant_id = ? ORDER BY source`, s.addCursor},
 		{`SELECT name, reason, n FROM totals WHERE tenant_id = ? ORDER BY name, reason`, s.addCount},
+		{`SELECT kind, reason, letters, bytes FROM dead_letter_sums WHERE tenant_id = ? AND letters > 0 ORDER BY kind, reason`, s.addLetters},
 		{`SELECT source, from_id, from_time, to_id, to_time, reason, recorded_at FROM gaps WHERE tenant_id = ? ORDER BY id`, s.addGap},
 		{`SELECT part, since, updated_at, failures, class, message, hint FROM conditions WHERE tenant_id = ? ORDER BY part`, s.addCondition},
 		{`SELECT b.date, b.stored_at FROM destinations d JOIN buffer b ON b.seq =
@@ -172,6 +168,13 @@ func (s *TenantStatus) addCount(row *sql.Rows) error {
 	return err
 }
 
+func (s *TenantStatus) addLetters(row *sql.Rows) error {
+	var l LetterStatus
+	err := row.Scan(&l.Kind, &l.Reason, &l.Letters, &l.Bytes)
+	s.Letters = append(s.Letters, l)
+	return err
+}
+
 func (s *TenantStatus) addGap(row *sql.Rows) error {
 	var g GapStatus
 	var from, to, at int64
@@ -196,30 +199,4 @@ func (s *TenantStatus) setOldest(row *sql.Rows) error {
 	err := row.Scan(&date, &stored)
 	s.OldestDate, s.OldestStoredAt = timeOf(date), timeOf(stored)
 	return err
-}
-
-// DeadLetters returns the newest dead letters of a tenant, the newest first, at
-// most limit.
-func (r *Reader) DeadLetters(ctx context.Context, tenant string, limit int) ([]DeadLetter, error) {
-	rows, err := r.db.QueryContext(ctx, `SELECT l.id, l.kind, l.created_at, l.source, l.reason, l.detail,
-		l.log_id, l.type, l.date, l.date_from, l.body, coalesce(d.log_group, ''), coalesce(d.log_stream, '')
-		FROM dead_letters l JOIN tenants t ON t.id = l.tenant_id LEFT JOIN destinations d ON d.id = l.destination_id
-		WHERE t.name = ? ORDER BY l.id DESC LIMIT ?`, tenant, limit)
-	if err != nil {
-		return nil, fault("read dead letters", err)
-	}
-	var list []DeadLetter
-	err = scanAll(rows, func(row *sql.Rows) error {
-		var l DeadLetter
-		var created, date int64
-		err := row.Scan(&l.ID, &l.Kind, &created, &l.Source, &l.Reason, &l.Detail, &l.Event.LogID, &l.Event.Type,
-			&date, &l.Event.DateFrom, &l.Event.Raw, &l.Destination.LogGroup, &l.Destination.LogStream)
-		l.CreatedAt, l.Event.Date = timeOf(created), timeOf(date)
-		list = append(list, l)
-		return err
-	})
-	if err != nil {
-		return nil, fault("read dead letters", err)
-	}
-	return list, nil
 }

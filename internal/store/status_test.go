@@ -67,8 +67,13 @@ func TestStatus(t *testing.T) {
 				{Name: "undated", Reason: "received", N: 1},
 				{Name: "unreadable", N: 2},
 			},
-			DeadLetters: 4,
-			Gaps:        []store.GapStatus{{Source: "poll", FromID: "1", FromTime: start, ToID: "2", Reason: "older than the retention", RecordedAt: at}},
+			DeadLetters: 4, DeadLetterBytes: 406,
+			Letters: []store.LetterStatus{
+				{Kind: "altered", Reason: "trimmed", Letters: 1, Bytes: 200},
+				{Kind: "rejected", Reason: "too_old", Letters: 1, Bytes: 200},
+				{Kind: "unreadable", Reason: "unreadable", Letters: 2, Bytes: 6},
+			},
+			Gaps: []store.GapStatus{{Source: "poll", FromID: "1", FromTime: start, ToID: "2", Reason: "older than the retention", RecordedAt: at}},
 			Conditions: []store.ConditionStatus{{
 				Part: "delivery", Since: start, UpdatedAt: at, Failures: 3,
 				Class: "unauthorized", Message: "access denied", Hint: "Allow logs:PutLogEvents.",
@@ -76,33 +81,6 @@ func TestStatus(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, statusOf(t, s.Reader)); diff != "" {
 			t.Errorf("status (-want +got):\n%s", diff)
-		}
-	})
-}
-
-func TestDeadLetters(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		at := time.Now().UTC().Add(5 * time.Second)
-		s := eventful(t)
-		got, err := s.DeadLetters(t.Context(), "dev-tenant", 10)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := []store.DeadLetter{
-			{ID: 4, Kind: "altered", CreatedAt: at, Reason: "trimmed", Event: newEvent(2, 200), Destination: destination},
-			{ID: 3, Kind: "rejected", CreatedAt: at, Reason: "too_old", Detail: "15 days", Event: newEvent(1, 200), Destination: destination},
-			{ID: 2, Kind: "unreadable", CreatedAt: at, Source: "poll", Reason: "unreadable", Detail: "empty"},
-			{ID: 1, Kind: "unreadable", CreatedAt: at, Source: "poll", Reason: "unreadable", Detail: "not valid JSON", Event: event.Event{Raw: []byte("<html>")}},
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("dead letters (-want +got):\n%s", diff)
-		}
-		if one, err := s.DeadLetters(t.Context(), "dev-tenant", 1); err != nil || len(one) != 1 || one[0].ID != 4 {
-			t.Errorf("with a limit of 1: got %+v and error %v", one, err)
-		}
-		if none, err := s.DeadLetters(t.Context(), "other", 10); err != nil || len(none) != 0 {
-			t.Errorf("of another tenant: got %+v and error %v", none, err)
 		}
 	})
 }
@@ -165,7 +143,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 		held := 0 // events under lease
 		next := 0
 		for range rapid.IntRange(1, 10).Draw(rt, "steps") {
-			switch rapid.IntRange(0, 8).Draw(rt, "step") {
+			switch rapid.IntRange(0, 10).Draw(rt, "step") {
 			case 0, 1, 2:
 				from := rapid.IntRange(0, next).Draw(rt, "from")
 				to := max(next, from) + rapid.IntRange(0, 30).Draw(rt, "more")
@@ -185,6 +163,8 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 					settleSome(t, rt, b, leased[0], buffered)
 					leased = leased[1:]
 				}
+			case 8, 9:
+				moveSome(t, rt, s, buffered)
 			default:
 				if err := s.Close(); err != nil {
 					rt.Fatalf("close: %v", err)
@@ -217,6 +197,35 @@ func settleSome(t *testing.T, rt *rapid.T, b *store.Buffer, batch pipeline.Batch
 	mustSettle(t, b, batch, r)
 }
 
+// moveSome replays or drops some of the dead letters.
+func moveSome(t *testing.T, rt *rapid.T, s *store.Store, buffered map[string]bool) {
+	t.Helper()
+	list, err := s.DeadLetters(t.Context(), store.LetterFilter{}, 100)
+	if err != nil {
+		rt.Fatalf("list dead letters: %v", err)
+	}
+	var f store.LetterFilter
+	back := rapid.Bool().Draw(rt, "replay")
+	for _, l := range list {
+		if rapid.Bool().Draw(rt, "this one") {
+			f.IDs = append(f.IDs, l.ID)
+			if back {
+				buffered[l.Event.LogID] = true
+			}
+		}
+	}
+	if len(f.IDs) == 0 {
+		return
+	}
+	move := func() (store.LettersDone, error) { return s.DropDeadLetters(t.Context(), f) }
+	if back {
+		move = func() (store.LettersDone, error) { return s.ReplayDeadLetters(t.Context(), f, false) }
+	}
+	if done, err := move(); err != nil || done.Letters != int64(len(f.IDs)) {
+		rt.Fatalf("moved %+v of %d letters: %v", done, len(f.IDs), err)
+	}
+}
+
 // conserved compares the figures with each other and with the rows.
 func conserved(t *testing.T, rt *rapid.T, s *store.Store, stored, buffered int) {
 	t.Helper()
@@ -224,7 +233,11 @@ func conserved(t *testing.T, rt *rapid.T, s *store.Store, stored, buffered int) 
 	rows := store.Number(t, s.Reader, "SELECT count(*) FROM buffer")
 	bytes := store.Number(t, s.Reader, "SELECT coalesce(sum(length(body)), 0) FROM buffer")
 	letters := store.Number(t, s.Reader, "SELECT count(*) FROM dead_letters")
-	out := countOf(st, store.CountDelivered) + letters
+	size := store.Number(t, s.Reader, "SELECT coalesce(sum(length(body)), 0) FROM dead_letters")
+	if sums := store.Number(t, s.Reader, "SELECT coalesce(sum(bytes), 0) FROM dead_letter_sums"); st.DeadLetterBytes != size || sums != size {
+		rt.Fatalf("%d bytes of dead letters by status, %d by their sums, want %d", st.DeadLetterBytes, sums, size)
+	}
+	out := countOf(st, store.CountDelivered) + letters + countOf(st, store.CountDropped)
 	if st.BufferedEvents != rows || rows != int64(buffered) || st.BufferedBytes != bytes || st.DeadLetters != letters ||
 		countOf(st, store.CountStored) != int64(stored) || int64(stored) != rows+out {
 		rt.Fatalf("%d stored, %d buffered; rows: %d of %d bytes, %d dead letters; status: %+v", stored, buffered, rows, bytes, letters, st)

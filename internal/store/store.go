@@ -27,8 +27,9 @@ const fileName = "gapless.db"
 
 // Defaults of Config.
 const (
-	DefaultMaxBytes    = 10 << 30
-	DefaultDedupWindow = 72 * time.Hour
+	DefaultMaxBytes       = 10 << 30
+	DefaultMaxLetterBytes = 1 << 30
+	DefaultDedupWindow    = 72 * time.Hour
 )
 
 // The page size of new files was measured, with events of 1.5 kB in commits of
@@ -44,8 +45,12 @@ type Config struct {
 	Dir string
 	// MaxBytes is how many bytes of events each tenant's buffer holds before
 	// Append returns pipeline.ErrBufferFull; 0 means DefaultMaxBytes. What
-	// SQLite adds, and dead letters, come on top.
+	// SQLite adds, and dead letters up to MaxLetterBytes, come on top.
 	MaxBytes int64
+	// MaxLetterBytes is how many bytes of dead letters each tenant may have; 0
+	// means DefaultMaxLetterBytes. None is ever deleted or refused for it: what is
+	// beyond it takes the place of the buffer, and a condition tells of it.
+	MaxLetterBytes int64
 	// DedupWindow is for how long a log_id is known after its event was stored;
 	// 0 means DefaultDedupWindow. While the event is in the buffer it is known
 	// however long that takes.
@@ -85,6 +90,7 @@ type Store struct {
 // damaged or of a newer release (ErrNewerSchema).
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, DefaultMaxBytes)
+	cfg.MaxLetterBytes = cmp.Or(cfg.MaxLetterBytes, DefaultMaxLetterBytes)
 	cfg.DedupWindow = cmp.Or(cfg.DedupWindow, DefaultDedupWindow)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -14,7 +14,8 @@ type tx struct {
 	now     time.Time
 	wrote   bool // the job of the moment has changed something
 	counts  map[countKey]int64
-	buffers map[*Buffer]figures // as they will be after the commit
+	sums    map[countKey]letterSum // changes, by kind and reason
+	buffers map[*Buffer]figures    // as they will be after the commit
 	current *Buffer
 }
 
@@ -27,6 +28,7 @@ type countKey struct {
 // figures are a tenant's totals, kept in its row. Times are in microseconds.
 type figures struct {
 	events, bytes, letters        int64
+	letterBytes                   int64
 	newest, storedAt, deliveredAt int64
 }
 
@@ -111,13 +113,16 @@ func (t *tx) finish(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := t.finishLetters(ctx); err != nil {
+		return err
+	}
 	for b, f := range t.buffers {
 		if f == b.figures() {
 			continue
 		}
-		if err := t.exec(ctx, `UPDATE tenants SET buffered_events = ?, buffered_bytes = ?, dead_letters = ?,
+		if err := t.exec(ctx, `UPDATE tenants SET buffered_events = ?, buffered_bytes = ?, dead_letters = ?, dead_letter_bytes = ?,
 			newest_date = ?, stored_at = ?, delivered_at = ? WHERE id = ?`,
-			f.events, f.bytes, f.letters, f.newest, f.storedAt, f.deliveredAt, b.id); err != nil {
+			f.events, f.bytes, f.letters, f.letterBytes, f.newest, f.storedAt, f.deliveredAt, b.id); err != nil {
 			return err
 		}
 	}

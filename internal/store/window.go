@@ -38,6 +38,7 @@ type entry struct {
 	logID    string
 	typ      string
 	body     []byte
+	source   string    // that brought it
 	since    time.Time // when it became available
 }
 

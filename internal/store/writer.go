@@ -46,8 +46,8 @@ func startWriter(ctx context.Context, conn *sql.Conn, logger *slog.Logger) (*wri
 		conn: conn, stmts: make(map[string]*sql.Stmt), logger: logger,
 		jobs: make(chan *job), stop: make(chan struct{}),
 	}
-	// A number is not used again while an intake knows it.
-	const query = `SELECT 1 + max(coalesce((SELECT max(seq) FROM buffer), 0),
+	// A number is not used again while an intake or a replay knows it.
+	const query = `SELECT 1 + max(coalesce((SELECT max(seq) FROM buffer), 0), coalesce((SELECT max(seq) FROM letter_ids), 0),
 		coalesce((SELECT last_seq FROM intakes ORDER BY id DESC LIMIT 1), 0))`
 	if err := conn.QueryRowContext(ctx, query).Scan(&w.nextSeq); err != nil {
 		return nil, fault("read last number", err)
@@ -154,7 +154,7 @@ func (w *writer) commitAll(ctx context.Context, group []*job) {
 // nothing is its own; any other one ends the transaction.
 func (w *writer) commit(ctx context.Context, group []*job) (own []error, err error) {
 	start := time.Now()
-	t := &tx{w: w, now: start, counts: make(map[countKey]int64), buffers: make(map[*Buffer]figures)}
+	t := &tx{w: w, now: start, counts: make(map[countKey]int64), sums: make(map[countKey]letterSum), buffers: make(map[*Buffer]figures)}
 	if err := t.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		t.rollback(ctx)
 		return nil, fault("begin commit", err)
@@ -172,7 +172,9 @@ func (w *writer) commit(ctx context.Context, group []*job) (own []error, err err
 		return nil, fault("commit", err)
 	}
 	for b, f := range t.buffers {
+		before := b.figures()
 		b.publish(f)
+		b.tellQuota(ctx, before, f)
 	}
 	for i, j := range group {
 		if own[i] == nil && j.applied != nil {

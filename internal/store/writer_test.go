@@ -164,12 +164,18 @@ func TestMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	s := openStore(t, store.Config{Registerer: reg})
 	b := openBuffer(t, s, "dev-tenant")
-	mustAppend(t, b, newIntake(0, 3, 500))
+	mustAppend(t, b, newIntake(0, 4, 500))
+	l := limits()
+	l.MaxEvents = 1
+	mustSettle(t, b, take(t, b, l), pipeline.Receipt{Rejected: []pipeline.Rejection{{Index: 0, Reason: "too_old"}}})
 	got := gather(t, reg)
 	for name, want := range map[string]float64{
 		"gapless_store_buffer_events dev-tenant": 3,
 		"gapless_store_buffer_bytes dev-tenant":  1500,
-		"gapless_store_dead_letters dev-tenant":  0,
+		"gapless_store_dead_letters dev-tenant":  1,
+
+		"gapless_store_dead_letter_bytes dev-tenant":     500,
+		"gapless_store_dead_letter_max_bytes dev-tenant": 1 << 30,
 	} {
 		if v, ok := got[name]; !ok || v != want {
 			t.Errorf("%s is %v, want %v", name, v, want)

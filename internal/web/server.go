@@ -28,7 +28,7 @@ type Status func(ctx context.Context) (Overview, error)
 // NewHandler returns the pages and endpoints. Figures come from status and
 // metrics from the gatherer.
 func NewHandler(status Status, metrics prometheus.Gatherer, logger *slog.Logger) (http.Handler, error) {
-	page, err := template.New("page.html").Funcs(template.FuncMap{"short": Short, "stamp": stamp}).ParseFS(files, "page.html")
+	page, err := template.New("page.html").Funcs(template.FuncMap{"short": Short, "size": Size, "stamp": stamp}).ParseFS(files, "page.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse page: %w", err)
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,9 +34,18 @@ type Tenant struct {
 	Delivered     int64            `json:"delivered"`
 	Rejected      map[string]int64 `json:"rejected"`
 	Altered       map[string]int64 `json:"altered"`
-	DeadLetters   int64            `json:"dead_letters"`
 	Buffered      int64            `json:"buffered"`
 	BufferedBytes int64            `json:"buffered_bytes"`
+
+	// DeadLetters and DeadLetterBytes are what is kept now, Letters the same by
+	// kind and reason, and MaxDeadLetterBytes the quota. Replayed and Dropped
+	// count the letters that have left, by reason.
+	DeadLetters        int64            `json:"dead_letters"`
+	DeadLetterBytes    int64            `json:"dead_letter_bytes"`
+	MaxDeadLetterBytes int64            `json:"max_dead_letter_bytes"`
+	Letters            []Letters        `json:"letters"`
+	Replayed           map[string]int64 `json:"replayed"`
+	Dropped            map[string]int64 `json:"dropped"`
 
 	// Cursor is the last log_id fetched by the poll.
 	Cursor string `json:"cursor"`
@@ -59,7 +69,25 @@ type Trouble struct {
 }
 
 // NeedsPerson reports whether the trouble will not pass by itself.
-func (t Trouble) NeedsPerson() bool { return t.Class == "unauthorized" || t.Class == "misconfigured" }
+func (t Trouble) NeedsPerson() bool {
+	return t.Class == "unauthorized" || t.Class == "misconfigured" || t.Class == "quota"
+}
+
+// Letters are how many dead letters of a kind and reason are kept.
+type Letters struct {
+	Kind   string `json:"kind"`
+	Reason string `json:"reason"`
+	Count  int64  `json:"count"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// String says it in words.
+func (l Letters) String() string {
+	if l.Kind == l.Reason {
+		return fmt.Sprintf("%d %s", l.Count, l.Kind)
+	}
+	return fmt.Sprintf("%d %s for %s", l.Count, l.Kind, l.Reason)
+}
 
 // A Gap is a span of events that could not be read any more.
 type Gap struct {
@@ -160,4 +188,20 @@ func Short(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
 	}
+}
+
+// Size writes a number of bytes for a person: 512 B, 1.5 KiB, 20 MiB, 1 GiB.
+func Size(bytes int64) string {
+	if bytes < 1024 {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	n, unit := float64(bytes)/1024, 0
+	for n >= 1023.5 && unit < 3 {
+		n, unit = n/1024, unit+1
+	}
+	digits := 1
+	if n >= 9.95 {
+		digits = 0
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(n, 'f', digits, 64), ".0") + fmt.Sprintf(" %ciB", "KMGT"[unit])
 }
