@@ -24,6 +24,7 @@ func commands(env *Env) []*cobra.Command {
 		newEmulateCommand(env),
 		newStatusCommand(env),
 		newCursorCommand(env),
+		newDeadLetterCommand(env),
 		newConfigCommand(env),
 		newVersionCommand(env),
 		newCompletionCommand(env),

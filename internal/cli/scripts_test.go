@@ -2,10 +2,12 @@ package cli_test
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +35,8 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "XDG_STATE_HOME="+e.WorkDir+"/state", "AWS_EC2_METADATA_DISABLED=true",
-				"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AUTH0_CLIENT_SECRET=demo-client-secret", quickExit)
+				"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AUTH0_CLIENT_SECRET=demo-client-secret", quickExit,
+				"LONG_AGO="+time.Now().UTC().AddDate(0, 0, -20).Format(time.RFC3339)) // more than CloudWatch Logs takes, less than Auth0 keeps
 			names := []string{"GAPLESS_AWS_ENDPOINT", "GAPLESS_TENANT_DOMAIN", "GAPLESS_TENANTS_0_DOMAIN"} // set by scripts
 			for _, v := range e.Vars {
 				name, _, _ := strings.Cut(v, "=")
@@ -44,6 +47,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "start": start, "interrupt": interrupt, "await": await, "eventually": eventually, "occupy": occupy,
+			"post": postBody,
 		},
 	})
 }
@@ -195,6 +199,28 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	wait(ts, func() bool {
 		return ts.Exec(args[1], args[2:]...) == nil && want.MatchString(ts.ReadFile("stdout"))
 	}, func() string { return fmt.Sprintf("no match for %q", args[0]) })
+}
+
+// postBody posts a body, in which \xNN stands for a byte: post URL BODY.
+func postBody(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: post URL BODY")
+	}
+	body := regexp.MustCompile(`\\x[0-9a-f]{2}`).ReplaceAllStringFunc(args[1], func(s string) string {
+		b, err := hex.DecodeString(s[2:])
+		ts.Check(err)
+		return string(b)
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, args[0], strings.NewReader(body))
+	ts.Check(err)
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	ts.Check(resp.Body.Close())
+	if resp.StatusCode >= 300 {
+		ts.Fatalf("POST %s: status %d", args[0], resp.StatusCode)
+	}
 }
 
 // occupy listens on a port of 127.0.0.1 until the script ends, and puts it into a
