@@ -285,22 +285,6 @@ func randomValue(t *rapid.T, depth int) any {
 	}
 }
 
-func FuzzTrim(f *testing.F) {
-	f.Add([]byte(`{"details":{"a":"\u00e9\ud83d\ude00"}}`), 20)
-	f.Add([]byte(`{"details":"\\","data":{}}`), 1)
-	f.Add([]byte(`{"det\u0061ils":["x"]}`), 0)
-	f.Fuzz(func(t *testing.T, raw []byte, limit int) {
-		raw = append([]byte(strings.Repeat(" ", trimReserve)), raw...)
-		out, ok := trim(raw, max(limit, 0), len(raw))
-		if !ok {
-			return
-		}
-		if !json.Valid(out) || utf8.Valid(raw) && !utf8.Valid(out) || len(out) > limit {
-			t.Errorf("%d bytes for a limit of %d: %q", len(out), limit, out)
-		}
-	})
-}
-
 func FuzzBody(f *testing.F) {
 	f.Add([]byte(`{"a":"b\n"}`), int64(1))
 	f.Add([]byte("\x00\x1f\x7f\u2028\U0010ffff\\\""), int64(-5))

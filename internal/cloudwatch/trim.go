@@ -41,8 +41,9 @@ type cut struct {
 //
 //	"gapless":{"trimmed":{"bytes":1234567,"paths":["details.request.body"]}}
 //
-// with the size that the event had. It reports false for what is no valid JSON
-// object and when "details" is not what makes it too large.
+// with the size that the event had. It is the last member, also of an event that
+// has one of that name already. It reports false for what is no valid JSON object
+// and when "details" is not what makes it too large.
 func trim(raw []byte, limit, was int) ([]byte, bool) {
 	if !json.Valid(raw) || !gjson.ParseBytes(raw).IsObject() {
 		return nil, false
