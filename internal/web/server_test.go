@@ -50,6 +50,8 @@ func scarred() web.Overview {
 	t.Rejected, t.Altered, t.Skipped = map[string]int64{"unreadable": 2, "too_large": 1}, map[string]int64{"too_large": 3}, map[string]int64{"rule": 4}
 	t.Gaps = []web.Gap{{ToTime: now.Add(-2 * time.Hour), Reason: "the log was kept for a day only"}}
 	t.NewestEvent = now.Add(-time.Minute)
+	t.DeadLetters, t.DeadLetterBytes, t.MaxDeadLetterBytes = 3, 1500, 1<<30
+	t.Letters = []web.Letters{{Kind: "rejected", Reason: "too_large", Count: 1, Bytes: 1400}, {Kind: "unreadable", Reason: "unreadable", Count: 2, Bytes: 100}}
 	return o
 }
 
@@ -73,6 +75,7 @@ func TestEndpoints(t *testing.T) {
 		"page":          {overview: overview(), path: "/", status: 200, want: []string{"<h2 id=\"tenant-dev\">dev</h2>", "delivering, 3.0s behind", "<dd>12</dd>", "page.css"}},
 		"page, trouble": {overview: overview(refused), path: "/", status: 200, want: []string{`<p class="state stuck">a person must act</p>`, "grant read:logs", "&lt;script&gt;"}, not: []string{"<script>"}},
 		"page, all of it": {overview: scarred(), path: "/", status: 200, want: []string{
+			"Dead letters kept, 1.5 KiB of 1 GiB: 1 rejected for too_large; 2 unreadable;",
 			"Rejected: 1 too_large 2 unreadable<", "Altered: 3 too_large<", "Left out: 4 rule<",
 			"from - to 2026-11-23 10:00:00 UTC: the log was", `datetime="2026-11-23T11:59:00Z"`, ">1m0s ago<",
 		}},
@@ -198,5 +201,17 @@ func TestMetricsOfTheRest(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "broken") {
 		t.Errorf("the failure is not in the log: %q", log.String())
+	}
+}
+
+func TestSize(t *testing.T) {
+	t.Parallel()
+	for bytes, want := range map[int64]string{
+		0: "0 B", 1023: "1023 B", 1024: "1 KiB", 1500: "1.5 KiB", 10 << 10: "10 KiB", 1<<20 - 1: "1 MiB",
+		1_234_567: "1.2 MiB", 1 << 30: "1 GiB", 10 << 30: "10 GiB", 3 << 40: "3 TiB", 5000 << 40: "5000 TiB",
+	} {
+		if got := web.Size(bytes); got != want {
+			t.Errorf("%d bytes are %q, want %q", bytes, got, want)
+		}
 	}
 }
