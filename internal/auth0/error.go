@@ -187,7 +187,7 @@ func (c *Client) hintCredentials() string {
 }
 
 func (c *Client) hintGrant() string {
-	return fmt.Sprintf("In the Auth0 Dashboard of %s, grant application %s the scope read:logs of the Auth0 Management API (Applications, APIs, Auth0 Management API, Machine to Machine Applications); audience is %s.", c.base.Host, c.cfg.ClientID, c.cfg.Audience)
+	return fmt.Sprintf("In the Auth0 Dashboard of %s, grant application %s the scope read:logs of the Auth0 Management API (Applications, APIs, Auth0 Management API, Machine to Machine Applications); audience is %s. It goes on by itself within ten minutes or so.", c.base.Host, c.cfg.ClientID, c.cfg.Audience)
 }
 
 func (c *Client) hintDomain() string {

@@ -79,7 +79,8 @@ func (c *Client) Search(ctx context.Context, q SearchQuery) (Answer, error) {
 	return c.fetch(ctx, c.ops.search, v)
 }
 
-// fetch gets a page. A token that is refused is renewed once.
+// fetch gets a page. A token that is refused is replaced, once for this call and
+// seldom on the whole.
 func (c *Client) fetch(ctx context.Context, op operation, query url.Values) (Answer, error) {
 	for renewed := false; ; renewed = true {
 		tok, err := c.tokens.get(ctx)
@@ -91,10 +92,9 @@ func (c *Client) fetch(ctx context.Context, op operation, query url.Values) (Ans
 			return ans, nil
 		}
 		e, ok := errors.AsType[*Error](err)
-		if !ok || e.Status != http.StatusUnauthorized || renewed {
+		if !ok || (e.Status != http.StatusUnauthorized && e.Status != http.StatusForbidden) || renewed || !c.tokens.refused(tok) {
 			return Answer{}, err
 		}
-		c.tokens.drop(tok)
 		c.metrics.retries.WithLabelValues(e.Kind.String()).Inc()
 	}
 }

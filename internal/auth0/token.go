@@ -27,6 +27,10 @@ const (
 	// renewBefore is how long before its end a token is renewed at the most; of
 	// a short one a tenth of its life is enough.
 	renewBefore = 5 * time.Minute
+	// refusalRest is how long after a token was replaced because the API refused
+	// it the next one may be. A fresh token that is refused as well shows that a
+	// person must act, and each exchange writes an event into the tenant's log.
+	refusalRest = 10 * time.Minute
 )
 
 // token is an access token for the Management API.
@@ -35,6 +39,9 @@ type token struct {
 	Value string `json:"v"`
 	// RenewAt is when to get another one, by this machine's clock.
 	RenewAt time.Time `json:"renew_at"`
+	// RefusedAt is when a token was last replaced because it was refused; zero
+	// when none ever was. It is kept so that restarts do not ask for more.
+	RefusedAt time.Time `json:"refused_at,omitzero"`
 }
 
 // valid reports whether the token may be used.
@@ -47,10 +54,11 @@ type tokens struct {
 	vault   *vault // nil keeps the token in memory alone
 	logger  *slog.Logger
 
-	mu      sync.Mutex
-	current token
-	loaded  bool // the vault has been asked
-	flight  *flight
+	mu        sync.Mutex
+	current   token
+	refusedAt time.Time // see token.RefusedAt
+	loaded    bool      // the vault has been asked
+	flight    *flight
 }
 
 // flight is a request under way. Its fields may be read once done is closed.
@@ -97,18 +105,38 @@ func (s *tokens) fly(ctx context.Context, f *flight) {
 	defer s.mu.Unlock()
 	if f.err == nil {
 		s.current = f.tok
+		if s.refusedAt.Before(f.tok.RefusedAt) {
+			s.refusedAt = f.tok.RefusedAt
+		}
 	}
 	s.flight = nil
 	close(f.done)
 }
 
-// drop forgets a token that was refused, unless it has been replaced already.
-func (s *tokens) drop(value string) {
+// refused says that the API has refused a token, and reports whether another try
+// makes sense: with a token that has replaced it, or with one that may be asked
+// for now. A token may be refused because it is void, or because it lacks a
+// permission that was granted after it was issued; a new one mends both.
+func (s *tokens) refused(value string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current.Value == value {
-		s.current = token{}
+	if s.current.Value != value {
+		return true
 	}
+	now := time.Now()
+	if age := now.Sub(s.refusedAt); age >= 0 && age < refusalRest { // below zero the clock was set back
+		return false
+	}
+	s.refusedAt = now.UTC()
+	s.current = token{}
+	return true
+}
+
+// lastRefusal returns when a token was last replaced because it was refused.
+func (s *tokens) lastRefusal() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusedAt
 }
 
 // obtain takes the token of an earlier run, or asks for a new one and keeps it.
@@ -125,6 +153,7 @@ func (s *tokens) obtain(ctx context.Context) (token, error) {
 		}
 	}
 	t, err := s.request(ctx)
+	t.RefusedAt = s.lastRefusal()
 	if err != nil || s.vault == nil {
 		return t, err
 	}

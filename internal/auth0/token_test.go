@@ -188,29 +188,6 @@ func TestTokenLife(t *testing.T) {
 	}
 }
 
-func TestTokenIsRenewedOnce(t *testing.T) {
-	t.Parallel()
-	s := &server{logs: func(n int, w http.ResponseWriter, r *http.Request) {
-		if n == 0 || n > 1 {
-			refuse(w, http.StatusUnauthorized, "", "Invalid token")
-			return
-		}
-		if got := r.Header.Get("Authorization"); got != "Bearer token-1" {
-			t.Errorf("authorization %q after the renewal", got)
-		}
-		answer(w, http.StatusOK, "[]")
-	}}
-	c := newClient(t, config(), deps(s))
-	fetch(t, c)
-	_, err := c.Logs(t.Context(), "a", 100)
-	if e, ok := errors.AsType[*auth0.Error](err); !ok || e.Kind != auth0.Unauthorized {
-		t.Errorf("error %v", err)
-	}
-	if tokens, gets := s.counts(); tokens != 3 || gets != 4 {
-		t.Errorf("%d tokens and %d pages asked for, want 3 and 4", tokens, gets)
-	}
-}
-
 // TestTokenErrors pins what each answer of the token endpoint means.
 func TestTokenErrors(t *testing.T) {
 	t.Parallel()
