@@ -67,6 +67,7 @@ func newClient(ctx context.Context, c Config, d Deps) (*logs.Client, string, err
 	if d.HTTPClient != nil { // not before: AWS_CA_BUNDLE makes the loading fail for a foreign client
 		cfg.HTTPClient = d.HTTPClient
 	}
+	cfg.HTTPClient = bounded{cfg.HTTPClient}
 	provider := cfg.Credentials
 	if c.RoleARN != "" {
 		provider = assume(cfg, c, d.Tenant)
