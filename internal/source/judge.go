@@ -65,7 +65,10 @@ func (r *reader) judge(at place, got fetched) step {
 	}
 	page.Cursor = next.cursor()
 	page.CaughtUp = r.sizes.short(got.records(), got.take) && young(got)
-	return step{pages: []event.Page{page}, from: at.id, next: next, moved: true, ahead: !page.CaughtUp, last: lastOf(id, got)}
+	// A page of nothing but known events is one of a circle, which must not be run
+	// through without a pause.
+	ahead := !page.CaughtUp && (!page.Empty() || len(page.Skipped) > 0)
+	return step{pages: []event.Page{page}, from: at.id, next: next, moved: true, ahead: ahead, last: lastOf(id, got)}
 }
 
 // lastOf remembers a page by the cursor behind it.
@@ -81,14 +84,27 @@ func lastOf(id string, got fetched) lastEvent {
 }
 
 // advance returns where to go on behind an answer: what the API says, or else
-// the last id; empty when neither gets any further.
+// the last id; empty when neither gets any further. Where the API would pass the
+// last id, that one goes first: behind it nothing can be missing.
 func (r *reader) advance(at string, got fetched) string {
-	for _, id := range []string{got.Next, got.lastID()} {
-		if id != "" && id != at && !r.trail.has(id) {
+	ways := []string{got.Next, got.lastID()}
+	if leadsBack(ways[0], ways[1]) {
+		slices.Reverse(ways)
+	}
+	for _, id := range ways {
+		if id != "" && id != at && !leadsBack(at, id) && !r.trail.has(id) {
 			return id
 		}
 	}
 	return ""
+}
+
+// leadsBack reports whether an id lies before another one, which can be told of ids
+// of the usual form alone.
+func leadsBack(at, id string) bool {
+	_, known := event.TimeInID(at)
+	_, also := event.TimeInID(id)
+	return known && also && len(at) == len(id) && id < at
 }
 
 // stuck follows answers that bring records and lead no further.
@@ -113,6 +129,7 @@ func (r *reader) judgeStuck(at place, got fetched) step {
 	r.stuck.times++
 	r.stuck.last = got.Page
 	if r.stuck.times > 1 {
+		r.trail = trail{} // or a place that was passed in a circle could never be passed again
 		s.end = true
 		s.pages = append(s.pages, event.Page{CaughtUp: true})
 	}
