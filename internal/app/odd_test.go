@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -68,7 +69,7 @@ func (o *oddities) append(rt *rapid.T, mark, details string) {
 	o.n++
 	now := time.Now()
 	id := event.IDAt(now)
-	tail := fmt.Sprint(o.n)
+	tail := strconv.Itoa(o.n)
 	id = id[:len(id)-len(tail)] + tail
 	o.noteLate(id) // it stands below the others of the same moment
 	raw := fmt.Sprintf(`{"log_id":%q,"date":%q,"type":"s","description":%q,"details":%s}`,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func FuzzAnswer(f *testing.F) {
 	batch := pipeline.Batch{Destination: pipeline.Destination{LogGroup: "/g", LogStream: "s"}}
 	for i, age := range []time.Duration{20 * 24 * time.Hour, time.Hour, time.Minute, 0} {
 		raw := fmt.Sprintf(`{"log_id":"%d","date":%q,"type":"s"}`, i, now.Add(-age).Format(time.RFC3339Nano))
-		batch.Events = append(batch.Events, event.Event{LogID: fmt.Sprint(i), Date: now.Add(-age), Type: "s", Raw: []byte(raw)})
+		batch.Events = append(batch.Events, event.Event{LogID: strconv.Itoa(i), Date: now.Add(-age), Type: "s", Raw: []byte(raw)})
 	}
 	f.Fuzz(func(t *testing.T, status int, code, retry, body string) {
 		c := DefaultConfig()
@@ -110,7 +111,7 @@ func FuzzRetryAfter(f *testing.F) {
 			t.Errorf("a wait of %s for %q", d, text)
 		}
 		var s int
-		if n, err := fmt.Sscanf(text, "%d", &s); err == nil && n == 1 && fmt.Sprint(s) == text && s > 300 && d != maxRetryAfter {
+		if n, err := fmt.Sscanf(text, "%d", &s); err == nil && n == 1 && strconv.Itoa(s) == text && s > 300 && d != maxRetryAfter {
 			t.Errorf("a wait of %s for %q", d, text)
 		}
 	})

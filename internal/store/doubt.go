@@ -49,7 +49,7 @@ func unpackSeqs(b []byte) ([]int64, error) {
 	last := int64(0)
 	for len(b) > 0 {
 		d, n := binary.Uvarint(b)
-		if n <= 0 || d == 0 || d > math.MaxInt64-uint64(last) { //nolint:gosec // last is no less than 0
+		if n <= 0 || d == 0 || d > math.MaxInt64-uint64(last) {
 			return nil, fmt.Errorf("read the events of a batch: %w", errInconsistent)
 		}
 		last += int64(d) //nolint:gosec // it was compared

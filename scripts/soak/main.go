@@ -45,7 +45,7 @@ func soak(ctx context.Context, duration time.Duration, rate float64) (err error)
 	if duration < 30*time.Second || rate <= 0 {
 		return errors.New("it takes at least 30s and some events to say anything")
 	}
-	s, err := openStage()
+	s, err := openStage() //nolint:contextcheck // the emulators end with close
 	if err != nil {
 		return err
 	}
@@ -109,10 +109,10 @@ func (s *stage) disturb(ctx context.Context) {
 	defer next.Stop()
 	for round := 1; ; round++ {
 		s.calm()
-		switch {
-		case round%8 == 0:
+		switch round % 8 {
+		case 0:
 			s.aws.Add(emulator.Fault{Match: "PutLogEvents", Status: 503, Times: -1})
-		case round%8 == 4:
+		case 4:
 			s.auth0.Add(emulator.Fault{Match: "GET /api/v2/logs", Kind: emulator.FaultCut, Times: -1})
 		default:
 			s.aws.Add(draw("PutLogEvents", emulator.FaultLost), draw("PutLogEvents", emulator.Kinds()...), draw("GetLogEvents", emulator.FaultCut, emulator.FaultLost))
@@ -129,7 +129,7 @@ func (s *stage) disturb(ctx context.Context) {
 // draw makes a fault of one of some kinds.
 func draw(match string, kinds ...emulator.FaultKind) emulator.Fault {
 	f := emulator.Fault{Match: match, Kind: kinds[rand.IntN(len(kinds))], After: rand.IntN(4), Times: 1 + rand.IntN(3)}
-	switch f.Kind {
+	switch f.Kind { //nolint:exhaustive // the others need nothing
 	case emulator.FaultAnswer:
 		f.Status = []int{429, 500, 503}[rand.IntN(3)]
 	case emulator.FaultDelay:
