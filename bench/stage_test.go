@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/gaplesslogs/gapless/internal/emulator/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/emulator/tenant"
 )
@@ -36,7 +38,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // addresses are what the child tells its parent.

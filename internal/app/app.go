@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,7 +18,6 @@ import (
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
-	"github.com/gaplesslogs/gapless/internal/web"
 )
 
 // Options say what an App is made of. Config and Logger are required.
@@ -156,51 +154,6 @@ func together(ends []func(context.Context)) func(context.Context) error {
 		all.Wait()
 		return nil
 	}
-}
-
-// listen serves the page and the endpoints, if configured.
-func (a *App) listen(ctx context.Context) error {
-	if a.opts.Config.Listen == "" && a.opts.Listener == nil {
-		return nil
-	}
-	handler, err := web.NewHandler(a.Overview, a.registry, a.opts.Logger)
-	if err != nil {
-		return err
-	}
-	if a.listener = a.opts.Listener; a.listener == nil {
-		a.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", a.opts.Config.Listen)
-	}
-	if err != nil {
-		return &pipeline.Error{Op: "listen on " + a.opts.Config.Listen, Class: pipeline.Misconfigured, Err: err, Hint: "Choose another address with --listen, or end the process that holds this one."}
-	}
-	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := srv.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
-			a.opts.Logger.LogAttrs(ctx, slog.LevelError, "the listener ended", slog.Any("error", err))
-		}
-	}()
-	a.onStop("listener", func(ctx context.Context) error {
-		err := srv.Shutdown(ctx)
-		if err != nil {
-			err = srv.Close()
-		}
-		<-done
-		return err
-	})
-	return nil
-}
-
-// Addr returns the address of the listener, empty when there is none.
-func (a *App) Addr() string {
-	if a.listener == nil {
-		return ""
-	}
-	return a.listener.Addr().String()
 }
 
 // Done is closed when an App made with Once has finished; Err then says how.

@@ -203,7 +203,7 @@ func (d *demo) watch(ctx context.Context, see func(web.Tenant) bool) {
 		}
 		o, err := d.app.Overview(ctx)
 		if err != nil && ctx.Err() == nil {
-			fmt.Fprintln(d.env.Stderr, "Error:", err)
+			fmt.Fprintln(d.env.Stderr, "Error:", plainLines(err.Error()))
 			return
 		}
 		if err == nil && see(o.Tenants[0]) {

@@ -120,10 +120,10 @@ func (e *Env) report(err error, code int) {
 	if bad, ok := errors.AsType[*config.InvalidError](err); ok {
 		e.reportProblems(w, bad.Problems)
 	} else {
-		fmt.Fprintln(w, e.paint(w, red, "Error:"), err)
+		fmt.Fprintln(w, e.paint(w, red, "Error:"), plainLines(err.Error()))
 	}
 	if try := tryOf(err); try != "" {
-		fmt.Fprintln(w, e.paint(w, bold, "Try:"), try)
+		fmt.Fprintln(w, e.paint(w, bold, "Try:"), plainLines(try))
 	}
 }
 
@@ -135,12 +135,12 @@ func (e *Env) reportProblems(w io.Writer, problems []*config.Error) {
 	}
 	fmt.Fprintf(w, "%s the configuration has %s\n\n", e.paint(w, red, "Error:"), count)
 	for _, p := range problems {
-		fmt.Fprintln(w, "  "+e.paint(w, bold, p.Error()))
+		fmt.Fprintln(w, "  "+e.paint(w, bold, plainLines(p.Error())))
 		if p.Excerpt != "" {
-			fmt.Fprintln(w, "    "+e.paint(w, dim, strings.ReplaceAll(p.Excerpt, "\n", "\n    ")))
+			fmt.Fprintln(w, "    "+e.paint(w, dim, strings.ReplaceAll(plainLines(p.Excerpt), "\n", "\n    ")))
 		}
 		if p.Fix != "" {
-			fmt.Fprintln(w, "    Fix: "+p.Fix)
+			fmt.Fprintln(w, "    Fix: "+plainLines(p.Fix))
 		}
 		fmt.Fprintln(w)
 	}

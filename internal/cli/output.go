@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gaplesslogs/gapless/internal/web"
 )
 
 // addJSONFlag gives cmd the flag --json.
@@ -16,7 +19,7 @@ func addJSONFlag(cmd *cobra.Command) *bool {
 
 // writeJSON prints a value as indented JSON with a line break at its end.
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(web.PlainJSONWriter{W: w})
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(v); err != nil {
@@ -27,7 +30,7 @@ func writeJSON(w io.Writer, v any) error {
 
 // writeJSONLine prints a value as JSON on one line.
 func writeJSONLine(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(web.PlainJSONWriter{W: w})
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return fmt.Errorf("print JSON: %w", err)
@@ -60,5 +63,19 @@ func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	if format == "text" || (format == "auto" && isTerminal(w)) {
 		return slog.New(slog.NewTextHandler(w, o)), nil
 	}
-	return slog.New(slog.NewJSONHandler(w, o)), nil
+	return slog.New(slog.NewJSONHandler(web.PlainJSONWriter{W: w}, o)), nil
+}
+
+// plainLines makes text fit for a terminal but for its line breaks and tabs; see
+// web.Plain.
+func plainLines(s string) string {
+	var b strings.Builder
+	for {
+		i := strings.IndexAny(s, "\n\t")
+		if i < 0 {
+			return b.String() + web.Plain(s)
+		}
+		b.WriteString(web.Plain(s[:i]) + s[i:i+1])
+		s = s[i+1:]
+	}
 }

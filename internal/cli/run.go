@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gaplesslogs/gapless/internal/app"
+	"github.com/gaplesslogs/gapless/internal/web"
 )
 
 // newRunCommand makes "gapless run".
@@ -130,7 +131,7 @@ func printOnce(ctx context.Context, env *Env, a *app.App) error {
 	}
 	for _, t := range o.Tenants {
 		fmt.Fprintf(env.Stdout, "%s: caught up; %s delivered to %s so far, %s in the dead letters\n",
-			t.Name, plural(t.Delivered, "event"), t.Destination, plural(t.DeadLetters, "event"))
+			web.Plain(t.Name), plural(t.Delivered, "event"), web.Plain(t.Destination), plural(t.DeadLetters, "event"))
 	}
 	return nil
 }

@@ -79,13 +79,13 @@ func (e *Env) printOverview(w io.Writer, o web.Overview) {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintln(w, e.paint(w, bold, t.Name), t.Source, "->", t.Destination)
+		fmt.Fprintln(w, e.paint(w, bold, web.Plain(t.Name)), web.Plain(t.Source), "->", web.Plain(t.Destination))
 		line := func(name, format string, args ...any) {
 			name = fmt.Sprintf("%-14s", name)
 			if strings.HasPrefix(name, "trouble") {
 				name = e.paint(w, red, name)
 			}
-			fmt.Fprintf(w, "  %s %s\n", name, fmt.Sprintf(format, args...))
+			fmt.Fprintf(w, "  %s %s\n", name, web.Plain(fmt.Sprintf(format, args...)))
 		}
 		line("state", "%s", t.Words(o.At))
 		line("stored", "%s, %s dropped", plural(t.Stored, "event"), plural(t.Duplicates, "duplicate"))

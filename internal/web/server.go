@@ -62,14 +62,20 @@ type handler struct {
 }
 
 // headers sets what every answer carries: nothing may be loaded from elsewhere,
-// framed or cached.
+// framed or cached. It refuses requests with a body: none is read here.
 func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if r.ContentLength != 0 {
+			h.Set("Connection", "close")
+			http.Error(w, "a request here has no body", http.StatusRequestEntityTooLarge)
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }
@@ -120,7 +126,7 @@ func (h *handler) statusJSON(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	h.write(w, r, append(b, '\n'))
+	h.write(w, r, append(PlainJSON(b), '\n'))
 }
 
 // healthz says whether the process works: the figures come from its store, so

@@ -161,7 +161,8 @@ func (t Tenant) Headline(now time.Time) string {
 	return string(t.State)
 }
 
-// Words says the state in a sentence: the headline and, in trouble, what is wrong.
+// Words says the state in a sentence: the headline and, in trouble, what is
+// wrong; see Plain.
 func (t Tenant) Words(now time.Time) string {
 	words := []string{t.Headline(now)}
 	if t.State == StateTrouble || t.State == StateStuck {
@@ -169,7 +170,7 @@ func (t Tenant) Words(now time.Time) string {
 			words = append(words, x.Part+": "+x.Message)
 		}
 	}
-	return strings.Join(words, "; ")
+	return Plain(strings.Join(words, "; "))
 }
 
 // Short writes a duration for a person: 0.3s, 12s, 5m10s, 3h2m, 4d3h.

@@ -1,0 +1,129 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+	"github.com/gaplesslogs/gapless/internal/web"
+)
+
+// Bounds on what a client of the listener can take.
+const (
+	// maxConns is how many connections are served at once; more wait in the queue
+	// of the system until one ends. A page open in a browser holds one or two.
+	maxConns = 128
+	// maxHeader bounds the head of a request, in bytes. Requests with a body are
+	// refused by package web.
+	maxHeader = 16 << 10
+)
+
+// listen serves the page and the endpoints, if configured.
+func (a *App) listen(ctx context.Context) error {
+	if a.opts.Config.Listen == "" && a.opts.Listener == nil {
+		return nil
+	}
+	handler, err := web.NewHandler(a.Overview, a.registry, a.opts.Logger)
+	if err != nil {
+		return err
+	}
+	if a.listener = a.opts.Listener; a.listener == nil {
+		a.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", a.opts.Config.Listen)
+	}
+	if err != nil {
+		return &pipeline.Error{Op: "listen on " + a.opts.Config.Listen, Class: pipeline.Misconfigured, Err: err, Hint: "Choose another address with --listen, or end the process that holds this one."}
+	}
+	if open(a.listener.Addr()) {
+		a.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "other machines can reach the listener, and its pages ask for no login", slog.String("listen", a.Addr()),
+			slog.String("hint", "Set listen to 127.0.0.1:8080, or see to it that only a proxy with authentication and your monitoring reach it."))
+	}
+	srv := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(a.opts.Logger.Handler(), slog.LevelWarn),
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := srv.Serve(limited(a.listener, maxConns)); !errors.Is(err, http.ErrServerClosed) {
+			a.opts.Logger.LogAttrs(ctx, slog.LevelError, "the listener ended", slog.Any("error", err))
+		}
+	}()
+	a.onStop("listener", func(ctx context.Context) error {
+		err := srv.Shutdown(ctx)
+		if err != nil {
+			err = srv.Close()
+		}
+		<-done
+		return err
+	})
+	return nil
+}
+
+// Addr returns the address of the listener, empty when there is none.
+func (a *App) Addr() string {
+	if a.listener == nil {
+		return ""
+	}
+	return a.listener.Addr().String()
+}
+
+// open reports whether other machines can reach an address.
+func open(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && !tcp.IP.IsLoopback()
+}
+
+// A limit is a listener that holds back further connections while so many are
+// open.
+type limit struct {
+	net.Listener
+
+	slots  chan struct{}
+	closed chan struct{}
+	close  sync.Once
+}
+
+// limited limits the connections of a listener to n at once.
+func limited(l net.Listener, n int) net.Listener {
+	return &limit{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{})}
+}
+
+// Accept implements net.Listener.
+func (l *limit) Accept() (net.Conn, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err //nolint:wrapcheck // http.Server looks at what the listener says
+	}
+	return &slot{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
+}
+
+// Close implements net.Listener.
+func (l *limit) Close() error {
+	l.close.Do(func() { close(l.closed) })
+	return l.Listener.Close() //nolint:wrapcheck // as above
+}
+
+// A slot is a connection that counts.
+type slot struct {
+	net.Conn
+
+	free func()
+}
+
+// Close implements net.Conn.
+func (s *slot) Close() error {
+	defer s.free()
+	return s.Conn.Close() //nolint:wrapcheck // as above
+}

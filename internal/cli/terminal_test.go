@@ -1,0 +1,67 @@
+package cli_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/gaplesslogs/gapless/internal/event"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+	"github.com/gaplesslogs/gapless/internal/store"
+)
+
+// hostile is text that a terminal would obey: escapes of both forms, a bell, a
+// change of the direction of writing, and bytes that are no UTF-8.
+const hostile = "a\x1b[2J\x1b]0;title\x07b\u009b31m\u202ec\r\xff\x9b"
+
+// TestNoCommandObeysTheOutsideWorld has hostile text wherever Auth0, AWS and the
+// events have a say in what is kept, and looks at what the commands print.
+func TestNoCommandObeysTheOutsideWorld(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	s, err := store.Open(t.Context(), store.Config{Dir: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.Buffer(t.Context(), "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := pipeline.Error{Class: pipeline.Unauthorized, Err: errors.New(hostile), Hint: hostile}
+	_, err = b.Append(t.Context(), "poll", pipeline.Intake{
+		Entries: []pipeline.Entry{{
+			Event:       event.Event{LogID: hostile, Type: hostile, Date: time.Now(), Raw: []byte(hostile)},
+			Destination: pipeline.Destination{LogGroup: hostile, LogStream: hostile},
+		}},
+		Unreadable: []event.Unreadable{{Raw: []byte(hostile), Reason: hostile}},
+		Skipped:    map[string]int{hostile: 1}, Cursor: hostile, Gap: &event.Gap{FromID: hostile, ToID: hostile, Reason: hostile},
+	})
+	if err := errors.Join(err, b.SetCondition(t.Context(), pipeline.Condition{Part: "poll", Err: bad}), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "g.yaml")
+	text := "data_dir: " + data + "\ntenants:\n  - name: dev\n    domain: a.example.com\n    client_id: a\n    client_secret: b\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"status"}, {"status", "--json"}, {"cursor", "reset", "--yes"}, {"config", "check", "--set", "listen=" + hostile},
+		{"config", "check", "--set", "tenants.0.domain=" + hostile}, {"config", "check", "--set", hostile}, {hostile},
+		{"config", "print", "--set", "tenants.0.client_id=" + hostile}, {"run", "--once", "--set", "data_dir=" + dir + "/\x1b[2J\x00"},
+	} {
+		if len(args) > 1 {
+			args = append(args, "--config", config)
+		}
+		code, stdout, stderr := run(t, nil, args...)
+		if strings.ContainsFunc(stdout+stderr, func(r rune) bool {
+			return r != '\n' && r != '\t' && (!unicode.IsPrint(r) || r == unicode.ReplacementChar)
+		}) {
+			t.Errorf("%q, code %d, printed\n%q\n%q", args, code, stdout, stderr)
+		}
+	}
+}
