@@ -30,11 +30,7 @@ func ResetCursor(ctx context.Context, cfg *config.Config, tenant string) (err er
 
 // openStore opens the store of a data directory in which no process works.
 func openStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {
-	s, err := store.Open(ctx, store.Config{
+	return store.Open(ctx, store.Config{
 		Dir: cfg.DataDir, MaxBytes: int64(cfg.MaxBufferBytes), MaxLetterBytes: int64(cfg.MaxLetterBytes), DedupWindow: cfg.DedupWindow,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
-	return s, nil
 }

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/config"
@@ -100,7 +99,7 @@ func ReadDeadLetter(ctx context.Context, cfg *config.Config, id int64) (l DeadLe
 func reading(ctx context.Context, cfg *config.Config, read func(*store.Reader) error) (err error) {
 	r, err := store.OpenReadOnly(ctx, cfg.DataDir)
 	if err != nil {
-		return fmt.Errorf("open store: %w", err)
+		return err // it says what was tried
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	return read(r)

@@ -50,9 +50,15 @@ func TestNoCommandObeysTheOutsideWorld(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{
-		{"status"}, {"status", "--json"}, {"cursor", "reset", "--yes"}, {"config", "check", "--set", "listen=" + hostile},
-		{"config", "check", "--set", "tenants.0.domain=" + hostile}, {"config", "check", "--set", hostile}, {hostile},
-		{"config", "print", "--set", "tenants.0.client_id=" + hostile}, {"run", "--once", "--set", "data_dir=" + dir + "/\x1b[2J\x00"},
+		{"status"},
+		{"status", "--json"},
+		{"cursor", "reset", "--yes"},
+		{"config", "check", "--set", "listen=" + hostile},
+		{"config", "check", "--set", "tenants.0.domain=" + hostile},
+		{"config", "check", "--set", hostile},
+		{hostile},
+		{"config", "print", "--set", "tenants.0.client_id=" + hostile},
+		{"run", "--once", "--set", "data_dir=" + dir + "/\x1b[2J\x00"},
 	} {
 		if len(args) > 1 {
 			args = append(args, "--config", config)
