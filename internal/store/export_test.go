@@ -90,3 +90,6 @@ func SetVersion(tb testing.TB, path string, version int) {
 		tb.Fatal(err)
 	}
 }
+
+// PageSize is the size of a page, in bytes.
+const PageSize = pageSize

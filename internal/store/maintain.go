@@ -28,10 +28,10 @@ const (
 	freeMost    = 64 << 20
 	freeShare   = 4 // a quarter
 	freeLeast   = 1 << 20
-	vacuumPages = 512 // in a step: 4 MiB
-	// walPages is when SQLite begins to fold the WAL into the file, 16 MiB;
+	vacuumPages = 512 // in a step: 2 MiB
+	// walPages is when SQLite begins to fold the WAL into the file, 8 MiB;
 	// beyond walLimit the WAL is cut back afterwards.
-	walPages = 16 << 20 / pageSize
+	walPages = 8 << 20 / pageSize
 	walLimit = 64 << 20
 )
 

@@ -65,6 +65,15 @@ func TestForgetsCountsByMinute(t *testing.T) {
 	})
 }
 
+// TestPageSize pins what the thresholds of the housekeeping are reckoned with.
+func TestPageSize(t *testing.T) {
+	t.Parallel()
+	s := openStore(t, store.Config{})
+	if n := store.Number(t, s.Reader, "PRAGMA page_size"); n != store.PageSize {
+		t.Errorf("the pages have %d bytes, want %d", n, store.PageSize)
+	}
+}
+
 // TestShrinks fills the file and empties it again.
 func TestShrinks(t *testing.T) {
 	t.Parallel()
