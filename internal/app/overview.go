@@ -15,7 +15,22 @@ import (
 
 // Overview returns the figures of the moment.
 func (a *App) Overview(ctx context.Context) (web.Overview, error) {
-	return overview(ctx, a.store.Reader, a.opts.Config, a.opts.Version, true)
+	o, err := overview(ctx, a.store.Reader, a.opts.Config, a.opts.Version, true)
+	if err == nil {
+		a.tellCurrent(o.Tenants)
+	}
+	return o, err
+}
+
+// tellCurrent puts the troubles that this process knows in the place of those
+// that the store could keep.
+func (a *App) tellCurrent(tenants []web.Tenant) {
+	for _, t := range a.tenants {
+		if i := slices.IndexFunc(tenants, func(v web.Tenant) bool { return v.Name == t.name }); i >= 0 {
+			tenants[i].Troubles = t.current(tenants[i].Troubles)
+			tenants[i].Judge(true)
+		}
+	}
 }
 
 // ReadOverview reads the figures from the data directory, beside a process that

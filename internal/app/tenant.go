@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
 	"github.com/gaplesslogs/gapless/internal/transform"
+	"github.com/gaplesslogs/gapless/internal/web"
 )
 
 // tenant is one tenant's export: a source, a buffer, a sink and the two loops.
@@ -35,13 +38,16 @@ type tenant struct {
 	catchOnce sync.Once
 	settled   chan struct{} // gets a token after each batch
 	finish    func()        // told once when caught up and delivered
+
+	mu       sync.Mutex
+	troubles map[string]pipeline.Condition // of the loops by part, as this process knows them
 }
 
 // build puts a tenant together. It talks to nobody but the store and those that
 // keep the secrets.
 func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	logger := a.opts.Logger.With(slog.String("tenant", t.Name))
-	built := &tenant{name: t.Name, logger: logger, caughtUp: make(chan struct{}), settled: make(chan struct{}, 1)}
+	built := &tenant{name: t.Name, logger: logger, caughtUp: make(chan struct{}), settled: make(chan struct{}, 1), troubles: make(map[string]pipeline.Condition)}
 	var err error
 	if built.buffer, err = a.store.Buffer(ctx, t.Name); err != nil {
 		return nil, fmt.Errorf("open buffer: %w", err)
@@ -201,11 +207,38 @@ func guardStart(ctx context.Context, b *store.Buffer, t config.Tenant, sourceNam
 	return nil
 }
 
+// note remembers the trouble of a loop; nil says that it is over.
+func (t *tenant) note(part string, c *pipeline.Condition) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.troubles, part)
+	if c != nil {
+		t.troubles[part] = *c
+	}
+}
+
+// current returns what is left of the troubles that the store tells of, with
+// those that this process knows in the place of the loops' own: a disk that is
+// full takes neither a trouble nor the end of one.
+func (t *tenant) current(stored []web.Trouble) []web.Trouble {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := slices.DeleteFunc(stored, func(x web.Trouble) bool {
+		return x.Part == source.PollName || x.Part == pipeline.DeliveryPart
+	})
+	for _, part := range slices.Sorted(maps.Keys(t.troubles)) {
+		c := t.troubles[part]
+		out = append(out, web.Trouble{Part: part, Class: c.Err.Class.String(), Message: c.Err.Error(), Hint: c.Err.Hint, Since: c.Since})
+	}
+	return out
+}
+
 // reporter keeps a tenant's trouble where status finds it.
 func (a *App) reporter(t *tenant) func(context.Context, string, *pipeline.Condition) {
 	return func(ctx context.Context, part string, c *pipeline.Condition) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
+		t.note(part, c)
 		var err error
 		var person *pipeline.Error // who must act
 		if c == nil {
