@@ -114,8 +114,8 @@ func (s *tokens) fly(ctx context.Context, f *flight) {
 }
 
 // refused says that the API has refused a token, and reports whether another try
-// makes sense: with a token that has replaced it, or with one that may be asked
-// for now. A token may be refused because it is void, or because it lacks a
+// makes sense: with a token that has replaced it, or with a new one if it is time
+// for that. A token may be refused because it is void, or because it lacks a
 // permission that was granted after it was issued; a new one mends both.
 func (s *tokens) refused(value string) bool {
 	s.mu.Lock()
