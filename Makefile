@@ -3,10 +3,15 @@
 # The release that `make lint` uses. It is installed under .tools and not
 # listed in go.mod: docs/adr/0008-tools-outside-go-mod.md says why.
 GOLANGCI_VERSION := v2.15.0
+# And the one that `make vulncheck` uses.
+GOVULNCHECK_VERSION := v1.9.0
 
 GO       ?= go
 TOOLS    := $(CURDIR)/.tools
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+VULNTOOL := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
+# The vulnerability database; a copy of it is file:///path/to/vulndb.
+VULNDB   := https://vuln.go.dev
 
 # The programs we ship are static; only the race detector wants C.
 export CGO_ENABLED := 0
@@ -55,6 +60,9 @@ soak: ## export with faults for DURATION; fail when memory, files, goroutines or
 fuzz: ## run each fuzz target for FUZZTIME, one after another
 	@GO="$(GO)" sh scripts/fuzz.sh $(FUZZTIME) $(PACKAGES)
 
+vulncheck: $(VULNTOOL) ## ask the Go vulnerability database about what the code calls (needs the network)
+	@GOVULNCHECK="$(VULNTOOL)" VULNDB="$(VULNDB)" sh scripts/vulncheck.sh $(PACKAGES)
+
 dist: ## build the release binaries and their checksums into dist/
 	@$(GO) run ./scripts/dist
 
@@ -75,3 +83,9 @@ $(GOLANGCI):
 	@mkdir -p $(TOOLS)
 	@GOFLAGS= GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv $(TOOLS)/golangci-lint $@
+
+$(VULNTOOL):
+	@mkdir -p $(TOOLS)
+	@GOFLAGS= GOBIN=$(TOOLS) $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) || \
+		{ echo "vulncheck: NOT CHECKED: govulncheck $(GOVULNCHECK_VERSION) could not be built; it comes from the module proxy" >&2; exit 4; }
+	@mv $(TOOLS)/govulncheck $@
