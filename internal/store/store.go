@@ -87,7 +87,8 @@ type Store struct {
 // Close. It makes the directory and the file when they are missing and brings
 // an older file up to date. Errors are of class Misconfigured, with a hint,
 // when a person must act: the directory is in use (ErrLocked), the file is
-// damaged or of a newer release (ErrNewerSchema).
+// damaged or of a newer release (ErrNewerSchema). The logger hears when others
+// may read the directory.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, DefaultMaxBytes)
 	cfg.MaxLetterBytes = cmp.Or(cfg.MaxLetterBytes, DefaultMaxLetterBytes)
@@ -98,6 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := makeDir(cfg.Dir); err != nil {
 		return nil, err
 	}
+	tellRights(ctx, cfg.Dir, cfg.Logger)
 	lock, err := lockDir(ctx, cfg.Dir)
 	if err != nil {
 		return nil, err

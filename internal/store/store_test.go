@@ -3,10 +3,6 @@ package store_test
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -233,24 +229,6 @@ func TestBufferFull(t *testing.T) {
 	mustSettle(t, b, take(t, b, limits()), pipeline.Receipt{})
 	if done := mustAppend(t, b, newIntake(4, 6, 1000)); done != (pipeline.Appended{Stored: 1, Duplicates: 1}) {
 		t.Errorf("append after delivery: got %+v", done)
-	}
-}
-
-func TestRightsOfFiles(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("SKIPPED: Windows has no permission bits; run this on Linux or macOS")
-	}
-	dir := filepath.Join(t.TempDir(), "new", "a dir with ? and # and %41")
-	s := openStore(t, store.Config{Dir: dir})
-	mustAppend(t, openBuffer(t, s, "dev-tenant"), newIntake(0, 1, 0))
-	for path, want := range map[string]fs.FileMode{"": 0o700, "gapless.db": 0o600, "gapless.db-wal": 0o600, "gapless.lock": 0o600} {
-		info, err := os.Stat(filepath.Join(dir, path))
-		if err != nil {
-			t.Error(err)
-		} else if got := info.Mode().Perm(); got != want {
-			t.Errorf("%q has mode %v, want %v", path, got, want)
-		}
 	}
 }
 
