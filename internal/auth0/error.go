@@ -193,3 +193,26 @@ func (c *Client) hintGrant() string {
 func (c *Client) hintDomain() string {
 	return fmt.Sprintf("Check domain: %s does not answer like an Auth0 tenant.", c.base.Host)
 }
+
+// An unquoted error is one whose text no longer quotes a secret.
+type unquoted struct {
+	text string
+	err  error
+}
+
+// Error returns the text without secrets.
+func (u *unquoted) Error() string { return u.text }
+
+// Unwrap returns the error that quotes them.
+func (u *unquoted) Unwrap() error { return u.err }
+
+// unquoted returns err, without the secrets of the request should its text quote
+// them: what is no HTTP shows in an error of net/http as it came.
+func (c *Client) unquoted(err error, req *http.Request) error {
+	_, bearer, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	text := err.Error()
+	if safe := fit(text, []string{c.cfg.ClientSecret, bearer}); safe != oneLine(text) {
+		return &unquoted{text: safe, err: err}
+	}
+	return err
+}

@@ -50,7 +50,7 @@ func (c *Client) exchange(ctx context.Context, op operation, req *http.Request) 
 	if ctx.Err() != nil {
 		return reply{}, context.Cause(ctx)
 	}
-	e := &Error{Op: op.tries, Status: r.status, Kind: Transient, Hint: c.hintNetwork(err), Err: err}
+	e := &Error{Op: op.tries, Status: r.status, Kind: Transient, Hint: c.hintNetwork(err), Err: c.unquoted(err, req)}
 	if errors.Is(context.Cause(timed), errTimeout) {
 		e.Err = fmt.Errorf("no whole answer within %s: %w", c.cfg.RequestTimeout, context.DeadlineExceeded)
 	}

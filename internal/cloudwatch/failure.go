@@ -127,7 +127,8 @@ func understand(op string, err error) *failure {
 	}
 	message := ""
 	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() != "UnknownError" {
-		f.code, message = clean(api.ErrorCode()), clean(api.ErrorMessage())
+		secrets := sentSecrets(err)
+		f.code, message = clean(blotOut(api.ErrorCode(), secrets)), clean(blotOut(api.ErrorMessage(), secrets))
 	}
 	k, known := kindsOf[f.code]
 	if !known {
@@ -220,7 +221,7 @@ func reason(err error) string {
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {
-			return clean(err.Error())
+			return clean(blotOut(err.Error(), nil))
 		}
 		err = inner
 	}

@@ -43,8 +43,8 @@ func (s *source) excerpt(line, column int) string {
 // maskLines returns the lines of a YAML text with their values masked, except
 // those behind a key that is known to be harmless. It works on the text alone,
 // because the text may be broken, and trusts nothing: unknown keys (a mistyped
-// client_secret), comments (an old one), lines that continue a value, and values
-// in braces are all hidden.
+// client_secret), comments (an old one), lines that continue a value, values in
+// braces, and what stands before an @ are all hidden.
 func maskLines(text string) []string {
 	harmless := harmlessKeys()
 	keyLine := regexp.MustCompile(`^((?:\s|- )*)(["']?)([A-Za-z0-9_.-]{1,40})(["']?\s*:)(\s+(.*))?$`)
@@ -74,6 +74,9 @@ func maskLines(text string) []string {
 			lines[i] = m[1] + m[2] + m[3] + m[4] + " " + Redacted
 		default:
 			value, _, _ = strings.Cut(value, " #")
+			if at := strings.LastIndex(value, "@"); at >= 0 { // a URL with a password in it
+				value = Redacted + value[at:]
+			}
 			lines[i] = m[1] + m[2] + m[3] + m[4] + " " + strings.TrimRight(value, " \t")
 		}
 	}

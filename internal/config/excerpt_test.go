@@ -30,6 +30,8 @@ tenants:
     # client_secret: ` + canary + `
     cloudwatch: {log_gruop: a, tags: {token: ` + canary + `}}
   - {name: b, client_secret: ` + canary + `, domian: x}
+aws:
+  endpoint: https://user:` + canary + `@vpce.example.com
 `
 
 func TestExcerpt(t *testing.T) {
