@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
 )
 
 // TestErrorsOfHTTPQuoteNoSecret has a peer that is no HTTP server and sends back

@@ -52,6 +52,10 @@ func TestNoCommandObeysTheOutsideWorld(t *testing.T) {
 	for _, args := range [][]string{
 		{"status"},
 		{"status", "--json"},
+		{"deadletter", "list"},
+		{"deadletter", "list", "--json"},
+		{"deadletter", "show", "1"},
+		{"deadletter", "show", "1", "--json"},
 		{"cursor", "reset", "--yes"},
 		{"config", "check", "--set", "listen=" + hostile},
 		{"config", "check", "--set", "tenants.0.domain=" + hostile},
@@ -68,6 +72,9 @@ func TestNoCommandObeysTheOutsideWorld(t *testing.T) {
 			return r != '\n' && r != '\t' && (!unicode.IsPrint(r) || r == unicode.ReplacementChar)
 		}) {
 			t.Errorf("%q, code %d, printed\n%q\n%q", args, code, stdout, stderr)
+		}
+		if args[0] == "deadletter" && (code != 0 || args[1] == "show" && !strings.Contains(stdout, "1b")) {
+			t.Errorf("%q, code %d, shows no letter\n%q\n%q", args, code, stdout, stderr)
 		}
 	}
 }

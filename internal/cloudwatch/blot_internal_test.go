@@ -44,7 +44,9 @@ func TestErrorsOfAWSQuoteNoSecret(t *testing.T) {
 		"token alone":   func(h http.Header) string { return "bad " + h.Get("X-Amz-Security-Token") },
 		"authorization": func(h http.Header) string { return h.Get("Authorization") },
 		"part of it":    func(h http.Header) string { _, s, _ := strings.Cut(h.Get("Authorization"), "SignedHeaders"); return s },
-		"settings":      func(http.Header) string { return `{"SecretAccessKey":"` + secret + `", "SessionToken" : "` + token + `"}` },
+		"settings": func(http.Header) string {
+			return `{"SecretAccessKey":"` + secret + `", "SessionToken" : "` + token + `"}`
+		},
 	} {
 		c := DefaultConfig()
 		c.Region, c.Create, c.InDoubtWait = "us-east-1", false, 0
