@@ -2,15 +2,22 @@ package app_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -24,6 +31,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/gaplesslogs/gapless/internal/app"
+	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/emulator"
 	"github.com/gaplesslogs/gapless/internal/emulator/tenant"
 )
@@ -35,54 +43,106 @@ const (
 	bodyCanary  = "body-of-an-event-canary"
 )
 
-// echo passes requests on and remembers the bearer tokens. While it is loud it
-// answers with an error that quotes all that it was sent.
+// echo passes requests on and remembers the bearer tokens and the assertions. While
+// it is loud it answers with an error of that status which quotes all that it was
+// sent, what is confidential first; without a next one it always does.
 type echo struct {
 	next http.RoundTripper
 
 	mu     sync.Mutex
 	tokens []string
-	loud   bool
+	loud   int
 }
 
 // RoundTrip implements http.RoundTripper.
 func (e *echo) RoundTrip(r *http.Request) (*http.Response, error) {
-	e.mu.Lock()
-	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && !slices.Contains(e.tokens, token) {
-		e.tokens = append(e.tokens, token)
-	}
-	loud := e.loud
-	e.mu.Unlock()
-	if !loud {
-		return e.next.RoundTrip(r)
-	}
-	var said bytes.Buffer
-	_ = r.Header.Write(&said)
+	var body []byte
 	if r.Body != nil {
-		body, err := io.ReadAll(r.Body)
+		var err error
+		body, err = io.ReadAll(r.Body)
 		if err = errors.Join(err, r.Body.Close()); err != nil {
 			return nil, err
 		}
-		said.Write(body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
 	}
+	e.mu.Lock()
+	for _, secret := range []string{strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), assertionIn(body)} {
+		if secret != "" && !strings.HasPrefix(secret, "AWS4-") && !slices.Contains(e.tokens, secret) {
+			e.tokens = append(e.tokens, secret)
+		}
+	}
+	loud := e.loud
+	e.mu.Unlock()
+	if loud == 0 && e.next != nil {
+		return e.next.RoundTrip(r)
+	}
+	said := bytes.NewBufferString("The Canonical String should have been 'POST\n/\n\nx-amz-security-token:" + r.Header.Get("X-Amz-Security-Token") + "\n' " +
+		r.Header.Get("Authorization") + " " + assertionIn(body) + " ")
+	said.Write(body)
+	_ = r.Header.Write(said)
 	text, err := json.Marshal(map[string]string{"__type": "InvalidParameterException", "error": "x", "message": said.String()})
 	if err != nil {
 		return nil, err
 	}
 	rec := httptest.NewRecorder()
 	rec.Header().Set("Content-Type", "application/json")
-	rec.WriteHeader(http.StatusForbidden)
+	rec.WriteHeader(cmp.Or(loud, http.StatusUnauthorized))
 	_, _ = rec.Write(text)
 	resp := rec.Result()
 	resp.Request = r
 	return resp, nil
 }
 
-// shout makes it loud or quiet.
-func (e *echo) shout(loud bool) {
+// assertionIn returns the signed assertion of a token request.
+func assertionIn(body []byte) string {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return ""
+	}
+	return form.Get("client_assertion")
+}
+
+// shout makes it loud with a status, or quiet with 0.
+func (e *echo) shout(status int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.loud = loud
+	e.loud = status
+}
+
+// keyed adds a tenant with a private key, whose Auth0 refuses everything and quotes
+// it. It returns the key and what listens.
+func keyed(t *testing.T, w *world) (key string, refuses *echo) {
+	t.Helper()
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	c := config.NewTenant()
+	c.Name, c.Domain, c.ClientID = "keyed", "keyed.example.com", "client-of-keyed"
+	c.CloudWatch.Endpoint = w.cfg.Tenants[0].CloudWatch.Endpoint
+	if c.PrivateKey, err = config.ParseSecret(key); err != nil {
+		t.Fatal(err)
+	}
+	w.cfg.Tenants = append(w.cfg.Tenants, c)
+	refuses = &echo{}
+	w.hosts["keyed.example.com"] = refuses
+	return key, refuses
+}
+
+// printed returns what config print and status --json would print.
+func printed(t *testing.T, cfg *config.Config) string {
+	t.Helper()
+	var out bytes.Buffer
+	o, err := app.ReadOverview(t.Context(), cfg, "test")
+	if err := errors.Join(err, cfg.Print(&out, true), json.NewEncoder(&out).Encode(cfg), json.NewEncoder(&out).Encode(o)); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
 }
 
 // TestNothingShowsASecret runs the product with both sides quoting what they are
@@ -94,6 +154,7 @@ func TestNothingShowsASecret(t *testing.T) {
 		w := newWorld(t, t.TempDir(), tenant.Unlimited, "dev")
 		defer w.close(t.Context(), t)
 		s := w.sites[0]
+		key, refuses := keyed(t, w)
 		_, clientSecret := s.tenant.Credentials()
 		add := func(id string) {
 			raw := `{"log_id":"` + id + `","date":"` + time.Now().UTC().Format(time.RFC3339Nano) + `","type":"s","description":"` + bodyCanary + `"}`
@@ -118,11 +179,14 @@ func TestNothingShowsASecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(time.Minute)
-		quote.shout(true)
-		add("evt-2")
-		<-time.After(time.Minute)
-		loud := listener.shown(t)
-		quote.shout(false)
+		loud := ""
+		for i, status := range []int{400, 401, 429, 500, 403} {
+			quote.shout(status)
+			add(fmt.Sprintf("evt-2%d", i))
+			<-time.After(time.Minute)
+			loud += listener.shown(t) + printed(t, w.cfg)
+		}
+		quote.shout(0)
 		s.aws.Add(emulator.Fault{Match: "PutLogEvents", Times: -1, Status: 500}) // an event stays in the buffer
 		<-time.After(2 * time.Minute)
 		kept := files(t, w.cfg.DataDir)
@@ -131,10 +195,10 @@ func TestNothingShowsASecret(t *testing.T) {
 		<-time.After(5 * time.Minute)
 		w.stop(t.Context(), t, w.cfg.ShutdownTimeout)
 		shown += log.String()
-		if !strings.Contains(loud, `class="unauthorized"`) || len(quote.tokens) == 0 || !strings.Contains(kept, "evt-2") {
-			t.Fatalf("nothing was quoted or kept, the test shows nothing; tokens %d\n%s", len(quote.tokens), loud)
+		if !strings.Contains(loud, `class="unauthorized"`) || len(quote.tokens) == 0 || len(refuses.tokens) == 0 || !strings.Contains(kept, "evt-2") {
+			t.Fatalf("nothing was quoted or kept, the test shows nothing; tokens %d, assertions %d\n%s", len(quote.tokens), len(refuses.tokens), loud)
 		}
-		for _, secret := range append(quote.tokens, clientSecret, secretKey, secretToken) {
+		for _, secret := range slices.Concat(quote.tokens, refuses.tokens, []string{clientSecret, secretKey, secretToken, strings.Split(key, "\n")[1]}) {
 			if strings.Contains(shown, secret) || strings.Contains(kept, secret) {
 				t.Errorf("a secret is shown (%t) or kept in clear (%t): %.20s...", strings.Contains(shown, secret), strings.Contains(kept, secret), secret)
 			}
