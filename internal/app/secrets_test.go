@@ -179,13 +179,14 @@ func TestNothingShowsASecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(time.Minute)
-		loud := ""
+		var said strings.Builder
 		for i, status := range []int{400, 401, 429, 500, 403} {
 			quote.shout(status)
 			add(fmt.Sprintf("evt-2%d", i))
 			<-time.After(time.Minute)
-			loud += listener.shown(t) + printed(t, w.cfg)
+			said.WriteString(listener.shown(t) + printed(t, w.cfg))
 		}
+		loud := said.String()
 		quote.shout(0)
 		s.aws.Add(emulator.Fault{Match: "PutLogEvents", Times: -1, Status: 500}) // an event stays in the buffer
 		<-time.After(2 * time.Minute)
