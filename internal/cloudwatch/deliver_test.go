@@ -67,7 +67,7 @@ func TestRejectedRangesAreReadExactly(t *testing.T) {
 		{"union of all", `{"tooOldLogEventEndIndex":1,"expiredLogEventEndIndex":2,"tooNewLogEventStartIndex":3}`, []string{"0 too_old", "1 expired", "3 too_new"}},
 		{"too old beats expired", `{"tooOldLogEventEndIndex":2,"expiredLogEventEndIndex":1}`, []string{"0 too_old", "1 too_old"}},
 		{"outside the batch", `{"tooOldLogEventEndIndex":-3,"tooNewLogEventStartIndex":99}`, nil},
-		{"all old", `{"tooOldLogEventEndIndex":400}`, []string{"0 too_old", "1 too_old", "2 too_old", "3 too_old"}},
+		{"all old", `{"tooOldLogEventEndIndex":4}`, []string{"0 too_old", "1 too_old", "2 too_old", "3 too_old"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -375,10 +375,118 @@ func TestLostAnswersAreNotSentAgain(t *testing.T) {
 	same(t, "calls", 1, len(c.seen("PutLogEvents")))
 }
 
-func TestAlreadyAcceptedIsDelivered(t *testing.T) {
+// TestAlreadyAcceptedIsLookedUp has CloudWatch say that a batch was accepted before:
+// that is believed where the events are found, or cannot be looked up.
+func TestAlreadyAcceptedIsLookedUp(t *testing.T) {
 	t.Parallel()
-	s, _ := open(t, newCloud().with("PutLogEvents", -1, refusal("DataAlreadyAcceptedException", "The given batch of log events has already been accepted.")), config())
-	same(t, "receipt", pipeline.Receipt{}, deliver(t, s, batch(ev("a", time.Now()))))
+	said := refusal("DataAlreadyAcceptedException", "The given batch of log events has already been accepted.")
+	for name, tt := range map[string]struct {
+		lost     bool // it was, and is there
+		readable bool
+		stored   int
+		calls    int
+	}{
+		"there":              {true, true, 1, 1},
+		"not there":          {false, true, 1, 2},
+		"cannot be read":     {true, false, 1, 2},
+		"nobody knows of it": {false, false, 0, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, a := ready(), said
+				a.lost, a.status = tt.lost, http.StatusBadRequest
+				c.with("PutLogEvents", 1, a)
+				if !tt.readable {
+					c.with("PutLogEvents", 1, said).with("GetLogEvents", -1, refusal("AccessDeniedException", "no"))
+				}
+				s, _ := open(t, c, config())
+				b := doubtful(t, s, batch(ev("a", time.Now())))
+				same(t, "receipt", pipeline.Receipt{}, deliver(t, s, b))
+				same(t, "stored", tt.stored, len(c.stored()))
+				same(t, "calls", tt.calls, len(c.seen("PutLogEvents")))
+			})
+		})
+	}
+}
+
+// TestContradictionsAreLookedUp has answers about four events that cannot be true:
+// nothing that they say is believed.
+func TestContradictionsAreLookedUp(t *testing.T) {
+	t.Parallel()
+	for _, info := range []string{
+		`"tooOldLogEventEndIndex":5`, `"expiredLogEventEndIndex":2147483647`, `"tooNewLogEventStartIndex":-1`,
+		`"tooOldLogEventEndIndex":2,"tooNewLogEventStartIndex":1`, `"expiredLogEventEndIndex":4,"tooNewLogEventStartIndex":0`,
+	} {
+		for _, lost := range []bool{false, true} { // the events are stored nevertheless
+			t.Run(fmt.Sprint(info, " ", lost), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					c := ready().with("PutLogEvents", 1, answer{raw: `{"rejectedLogEventsInfo":{` + info + `}}`, lost: lost, status: http.StatusOK})
+					s, _ := open(t, c, config())
+					b := doubtful(t, s, spread(4, time.Second))
+					same(t, "receipt", pipeline.Receipt{}, deliver(t, s, b))
+					same(t, "stored", 4, len(c.stored()))
+				})
+			})
+		}
+	}
+}
+
+// TestRejectionAtEachIndex has a batch of ten rejected up to, and from, each of
+// its events, for each reason: the others are delivered and no more.
+func TestRejectionAtEachIndex(t *testing.T) {
+	t.Parallel()
+	const n = 10
+	for member, reason := range map[string]string{
+		"tooOldLogEventEndIndex": "too_old", "expiredLogEventEndIndex": "expired", "tooNewLogEventStartIndex": "too_new",
+	} {
+		for i := range n + 1 {
+			t.Run(fmt.Sprint(member, " ", i), func(t *testing.T) {
+				t.Parallel()
+				s, reg := open(t, ready().with("PutLogEvents", 1, answer{raw: fmt.Sprintf(`{"rejectedLogEventsInfo":{%q:%d}}`, member, i)}), config(deadLetters))
+				var want []string
+				for at := range n {
+					if old := at < i; old == (reason != "too_new") {
+						want = append(want, fmt.Sprintf("%d %s", at, reason))
+					}
+				}
+				r := deliver(t, s, spread(n, time.Second))
+				same(t, "rejections", want, reasons(r.Rejected))
+				same(t, "to be tried again", 0, len(r.Retry))
+				same(t, "delivered", float64(n-len(want)), value(t, reg, "gapless_cloudwatch_delivered_events_total"))
+			})
+		}
+	}
+}
+
+// TestForeignAnswersAreNoReceipts has something else answer in CloudWatch Logs'
+// place, with a success: what it was sent is not taken for delivered, and what it
+// does not show not for missing.
+func TestForeignAnswersAreNoReceipts(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", " \n", "null", "[]", "true", "<html>welcome</html>", `"{}"`, "\x1f\x8b\x08", `{"rejectedLogEv`} {
+		for _, status := range []int{200, 201, 204} {
+			t.Run(fmt.Sprintf("%d %q", status, text), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					c := ready().with("PutLogEvents", 1, answer{status: status, raw: text, empty: text == "", lost: true})
+					s, reg := open(t, c, config())
+					b := doubtful(t, s, some())
+					c.with("GetLogEvents", 1, answer{status: status, raw: text, empty: text == ""})
+					if _, err := s.Deliver(t.Context(), b); pipeline.Classify(err).Class != pipeline.Transient || err == nil {
+						t.Errorf("error %v, want that the destination could not be read", err)
+					}
+					c.with("GetLogEvents", 1, answer{status: http.StatusOK, raw: `{}`})
+					if _, err := s.Deliver(t.Context(), b); err == nil {
+						t.Error("an empty object is taken for a page of events")
+					}
+					deliver(t, s, b)
+					wantOnce(t, c, b, reg, 50, 0, 0)
+				})
+			})
+		}
+	}
 }
 
 func TestPartOfABatchGoesAgain(t *testing.T) {

@@ -2,6 +2,7 @@ package cloudwatch
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
@@ -37,7 +38,10 @@ type delivery struct {
 // CloudWatch takes them.
 func (d *delivery) part(ctx context.Context, items []item) error {
 	info, err := d.sink.send(ctx, d.dest, items)
-	if err == nil {
+	if err == nil && contradicts(info, len(items)) {
+		return &pipeline.Error{Op: "deliver to " + name(d.dest), Class: pipeline.Transient, OutcomeUnknown: true, Err: errContradiction}
+	}
+	if err == nil || is(err, repeated) && d.resent == outcomeUnchecked { // nothing but its word can be had
 		d.accepts = true
 		d.settle(items, info)
 		return nil
@@ -165,9 +169,31 @@ func (d *delivery) countDoubts() {
 // the retention of this one; those from new on are too new.
 type rejected struct{ old, tooOld, new int }
 
-// readRejected reads the indexes of an answer: the end of the too old and of the
-// expired is exclusive, the start of the too new inclusive, and one that is
-// absent says that there are none. Indexes outside the batch are cut to it.
+// errContradiction says that what was rejected cannot be read from an answer.
+var errContradiction = errors.New("the answer rejects events that the batch does not have, or for two reasons; what has arrived is looked up")
+
+// contradicts reports whether an answer about n events rejects more than there
+// are, or an event for being too old and too new. What it says of the others is
+// not to be believed then.
+func contradicts(info *types.RejectedLogEventsInfo, n int) bool {
+	if info == nil {
+		return false
+	}
+	index := func(v *int32, absent int) int {
+		if v == nil {
+			return absent
+		}
+		return int(*v)
+	}
+	old := max(0, index(info.TooOldLogEventEndIndex, 0), index(info.ExpiredLogEventEndIndex, 0))
+	from := index(info.TooNewLogEventStartIndex, n)
+	return old > n || from < 0 || old > from
+}
+
+// readRejected reads the indexes of an answer that does not contradict itself: the
+// end of the too old and of the expired is exclusive, the start of the too new
+// inclusive, and one that is absent says that there are none. So does an end below
+// the first event, and a start behind the last.
 func readRejected(info *types.RejectedLogEventsInfo, n int) rejected {
 	r := rejected{new: n}
 	if info == nil {

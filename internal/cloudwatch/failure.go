@@ -101,6 +101,9 @@ func (f *failure) answered() bool { return f.status >= http.StatusBadRequest }
 // and no answer says that it was not. An answer 5xx does not say so, unless it is
 // AWS's own that the service was not available.
 func (f *failure) outcomeUnknown() bool {
+	if f.kind == repeated {
+		return true // it says that it was, and that can be looked up
+	}
 	if f.answered() {
 		return f.status >= http.StatusInternalServerError && !strings.HasPrefix(f.code, "ServiceUnavailable") && f.kind == passing
 	}
@@ -140,7 +143,7 @@ func understand(op string, err error) *failure {
 		f.text = fmt.Sprintf("%s: %s", f.code, message)
 	case f.code != "":
 		f.text = fmt.Sprintf("%s (HTTP %d)", f.code, f.status)
-	case f.answered():
+	case f.status >= http.StatusMultipleChoices:
 		f.text = fmt.Sprintf("HTTP %d without an error of AWS", f.status)
 	default:
 		f.text = reason(err)

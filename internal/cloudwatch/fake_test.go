@@ -70,6 +70,7 @@ type answer struct {
 	cut     bool // drop the connection before anything is done
 	lost    bool // do the work, then answer with status, or drop the connection
 	hang    bool
+	empty   bool // no body, instead of an empty object
 }
 
 // script answers the calls of an operation for as long as it lasts.
@@ -243,6 +244,7 @@ func write(w http.ResponseWriter, a answer) {
 	}
 	w.WriteHeader(status)
 	switch {
+	case a.empty:
 	case a.raw != "":
 		_, _ = io.WriteString(w, a.raw)
 	case a.code != "":

@@ -30,8 +30,8 @@ const (
 	lookupSlack = 2 * time.Minute
 	// lookupFirst is the wait before the second look; it doubles.
 	lookupFirst = time.Second
-	// lookupGiveUp is how long a destination that cannot be read holds back the
-	// events in doubt.
+	// lookupGiveUp is how long a destination that cannot be read, though it takes
+	// events, holds back those in doubt.
 	lookupGiveUp = 10 * time.Minute
 	// lookupPages bounds one reading of a span, against an endpoint that leads
 	// on and on.
@@ -69,6 +69,12 @@ func (d *delivery) lookUp(ctx context.Context, doubt pipeline.Doubt, items []ite
 	d.resent = outcomeMissing
 	for wait := lookupFirst; ; wait = min(2*wait, 8*lookupFirst) {
 		left, err = d.look(ctx, left, found)
+		if err != nil && time.Since(doubt.Until) > lookupGiveUp && !is(err, missing) && !cannotRead(err) {
+			if err := d.sink.probe(ctx, d.dest, ""); err != nil && !is(err, missing) {
+				return nil, err // nothing can be sent either, and reads may come back with it
+			}
+			left, err = d.look(ctx, left, found)
+		}
 		switch {
 		case is(err, missing): // the stream, so that nothing can be in it
 			return found, nil
@@ -181,6 +187,9 @@ func (s *Sink) read(ctx context.Context, dest pipeline.Destination, from, to int
 		}, s.client.GetLogEvents, func(o *logs.GetLogEventsOutput) middleware.Metadata { return o.ResultMetadata })
 		if err != nil {
 			return err
+		}
+		if out.Events == nil && out.NextForwardToken == nil {
+			return &failure{op: opGet, text: errForeign.Error(), err: errForeign}
 		}
 		for _, e := range out.Events {
 			if !each(aws.ToString(e.Message)) {

@@ -272,6 +272,29 @@ func TestReadsThatFailForATime(t *testing.T) {
 	}
 }
 
+// TestOutageEndsWhileLookingUp loses an answer in front of an outage that is over
+// at the moment in which the look-up is given up: nothing goes twice.
+func TestOutageEndsWhileLookingUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := ready().with("PutLogEvents", 1, answer{lost: true})
+		s, reg := open(t, c, config())
+		b := doubtful(t, s, some())
+		for _, op := range []string{"GetLogEvents", "PutLogEvents"} {
+			c.with(op, 2, answer{hang: true})
+		}
+		<-time.After(11 * time.Minute)
+		for range 2 { // neither can be read nor written to
+			if _, err := s.Deliver(t.Context(), b); err == nil {
+				t.Error("the batch went through an outage")
+			}
+		}
+		c.with("GetLogEvents", 1, answer{hang: true}) // the last call that hangs
+		deliver(t, s, b)
+		wantOnce(t, c, b, reg, 50, 0, 0)
+	})
+}
+
 // TestDeletedDestinationHoldsNothing is made anew, without a wait.
 func TestDeletedDestinationHoldsNothing(t *testing.T) {
 	t.Parallel()

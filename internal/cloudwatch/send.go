@@ -39,8 +39,6 @@ func (s *Sink) send(ctx context.Context, dest pipeline.Destination, items []item
 	case is(err, missing):
 		// Made, or found, a moment ago: it will show.
 		return nil, &pipeline.Error{Op: "deliver to " + name(dest), Class: pipeline.Transient, Err: err}
-	case is(err, repeated):
-		return nil, nil //nolint:nilnil // accepted before: delivered, and nothing of it rejected
 	case err != nil:
 		return nil, err
 	}
