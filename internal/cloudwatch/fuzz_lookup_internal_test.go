@@ -97,7 +97,7 @@ func holds(stream, key string) bool {
 	var out struct {
 		Events []struct{ Message any }
 	}
-	if err := json.Unmarshal([]byte(stream), &out); err != nil {
+	if err := json.NewDecoder(strings.NewReader(stream)).Decode(&out); err != nil { // as the SDK does, which leaves the rest unread
 		return false
 	}
 	for _, e := range out.Events {
