@@ -78,6 +78,7 @@ func (in *Ingest) report(ctx context.Context, c *Condition) {
 func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 	now := time.Now()
 	in.Metrics.page(in.Source.Name(), p)
+	progress := p.CaughtUp || len(p.Skipped) > 0
 	if !p.Empty() || (p.Cursor != "" && p.Cursor != in.stored) {
 		intake := in.intake(p, now)
 		done, err := in.Buffer.Append(ctx, in.Source.Name(), intake)
@@ -88,9 +89,14 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 			in.stored = p.Cursor
 		}
 		in.Metrics.appended(in.Source.Name(), intake, done)
+		progress = progress || done.Stored > 0 || len(p.Unreadable) > 0 || len(p.Events) > done.Stored+done.Duplicates
 	}
-	in.backoff.Reset()
-	in.trouble.recovered(ctx, strandSource)
+	// A cursor that moves and events that are known already show nothing: a source
+	// that looks for a place to go on from brings both at each try.
+	if progress {
+		in.backoff.Reset()
+		in.trouble.recovered(ctx, strandSource)
+	}
 	if p.CaughtUp && len(p.Events) == 0 && in.OnCaughtUp != nil {
 		in.OnCaughtUp()
 	}

@@ -493,3 +493,43 @@ func drawAnswer(rt *rapid.T) answer {
 		return r
 	}}
 }
+
+// standing is a Source that is a function.
+type standing func(context.Context, pipeline.Emit) error
+
+func (standing) Name() string { return "standing" }
+
+func (s standing) Run(ctx context.Context, _ event.Cursor, emit pipeline.Emit) error {
+	return s(ctx, emit)
+}
+
+// TestStandingStillIsNoSuccess has a source that fails each time, behind a page that
+// brings nothing but a cursor and a known event: the tries get rarer, and the
+// trouble stays told.
+func TestStandingStillIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		tries, ended := 0, 0
+		known := event.Event{LogID: "known", Date: time.Now(), Raw: []byte(`{"log_id":"known"}`)}
+		in := &pipeline.Ingest{
+			Source: standing(func(ctx context.Context, emit pipeline.Emit) error {
+				tries++
+				page := event.Page{Events: []event.Event{known}, Cursor: event.Cursor(strconv.Itoa(tries))}
+				return errors.Join(emit(ctx, page), emit(ctx, event.Page{Cursor: "@start"}), errRefused)
+			}),
+			Buffer: pipelinetest.NewMemory(1<<20, 72*time.Hour), Route: func(event.Event) pipeline.Destination { return pipeline.Destination{} },
+			Logger: slog.New(slog.DiscardHandler), Metrics: pipeline.NewMetrics(prometheus.NewRegistry(), "dev"),
+			Report: func(_ context.Context, _ string, c *pipeline.Condition) {
+				if c == nil {
+					ended++
+				}
+			},
+		}
+		_ = in.Run(ctx)
+		if tries < 100 || tries > 300 || ended > 1 {
+			t.Errorf("%d tries in an hour, and %d ends of the trouble", tries, ended)
+		}
+	})
+}
