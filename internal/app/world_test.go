@@ -130,15 +130,21 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.hosts[r.URL.Host].RoundTrip(r)
 }
 
+// open makes an App on the data directory.
+func (w *world) open(ctx context.Context) (*app.App, error) {
+	return app.New(ctx, app.Options{
+		Config: w.cfg, Logger: slog.New(slog.DiscardHandler), Once: w.once, Auth0HTTP: w,
+		// A redirect is an answer, as with the SDK's own client.
+		AWSHTTP:        &http.Client{Transport: w, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),
+	})
+}
+
 // start starts an App on the data directory.
 func (w *world) start(ctx context.Context, tb rapid.TB) {
 	tb.Helper()
 	var err error
-	w.app, err = app.New(ctx, app.Options{
-		Config: w.cfg, Logger: slog.New(slog.DiscardHandler), Once: w.once, Auth0HTTP: w, AWSHTTP: &http.Client{Transport: w},
-		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),
-	})
-	if err != nil {
+	if w.app, err = w.open(ctx); err != nil {
 		tb.Fatal(err)
 	}
 	if err := w.app.Start(ctx); err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gaplesslogs/gapless/internal/emulator"
 	"github.com/gaplesslogs/gapless/internal/emulator/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/emulator/tenant"
 )
@@ -193,12 +194,14 @@ type emulated struct {
 	cw               *cloudwatch.Server
 	auth0            *tenant.Server
 	cwURL, tenantURL string
+	faults           *emulator.Faults // of CloudWatch Logs
 }
 
 // newEmulated starts both over loopback until the test ends.
 func newEmulated(t *testing.T, o tenant.Options, keys ...cloudwatch.AccessKey) *emulated {
 	t.Helper()
-	cw, err := cloudwatch.New(cloudwatch.Options{AccessKeys: keys})
+	faults := emulator.NewFaults()
+	cw, err := cloudwatch.New(cloudwatch.Options{AccessKeys: keys, Faults: faults})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +214,7 @@ func newEmulated(t *testing.T, o tenant.Options, keys ...cloudwatch.AccessKey) *
 	cwServer, auth0Server := httptest.NewServer(cw), httptest.NewServer(auth0)
 	t.Cleanup(cwServer.Close)
 	t.Cleanup(auth0Server.Close)
-	return &emulated{cw: cw, auth0: auth0, cwURL: cwServer.URL, tenantURL: auth0Server.URL}
+	return &emulated{cw: cw, auth0: auth0, cwURL: cwServer.URL, tenantURL: auth0Server.URL, faults: faults}
 }
 
 // environ is the environment of a command of a walk: that of the shell in which
