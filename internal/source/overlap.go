@@ -14,6 +14,10 @@ import (
 // together cover everything.
 const maxOverlapPages = 20
 
+// backlogAge is the age from which what is read is a backlog, of which nothing is
+// listed late any more; it is the largest window.
+const backlogAge = time.Hour
+
 // overlap knows where to begin when the last window of the log is read again.
 //
 // Auth0 does not say whether an event may turn up below one that was served
@@ -26,7 +30,12 @@ type overlap struct {
 	marks []mark    // places left behind, oldest first
 	news  time.Time // when something new came last
 	polls int       // polls without news since the last look
-	plain bool      // the API refuses ids that were built
+	// looked is where the poll stood at the last look, and lookedAt when that was:
+	// what was listed since then may lie up to the window before it. Where a look
+	// did not come to its end, looked is how far it came.
+	looked   string
+	lookedAt time.Time
+	plain    bool // the API refuses ids that were built
 }
 
 // mark is a place and when it was left.
@@ -42,12 +51,15 @@ func (o *overlap) moved(id string, now time.Time) {
 	if o.window <= 0 {
 		return
 	}
+	if t, timed := event.TimeInID(id); o.lookedAt.IsZero() || timed && now.Sub(t) > backlogAge {
+		o.looked, o.lookedAt = id, now
+	}
 	if n := len(o.marks); n > 0 && now.Sub(o.marks[n-1].at) < o.window/8 {
 		return
 	}
 	o.marks = append(o.marks, mark{id, now})
 	// Of those older than the window one is enough, as long as they stay older.
-	for len(o.marks) > 1 && now.Sub(o.marks[1].at) > 2*o.window {
+	for len(o.marks) > 1 && now.Sub(o.marks[1].at) > 2*o.window && o.before().Sub(o.marks[1].at) > 2*o.window {
 		o.marks = slices.Delete(o.marks, 0, 1)
 	}
 }
@@ -65,16 +77,29 @@ func (o *overlap) due(every int) bool {
 	return true
 }
 
+// before returns the time before which, by the window, the next look begins: that
+// of the last news or of the last look, whichever is earlier.
+func (o *overlap) before() time.Time {
+	if !o.lookedAt.IsZero() && o.lookedAt.Before(o.news) {
+		return o.lookedAt
+	}
+	return o.news
+}
+
 // begin returns where to begin a look when the poll stands behind an id: the
-// window before it by the time inside the id, or else a place left behind at
-// least the window before the last news. Empty means that there is none.
+// window before it, or before where it stood at the last look, by the time inside
+// the id; or else a place left behind at least the window before the last news and
+// the last look. Empty means that there is none.
 func (o *overlap) begin(id string) string {
 	_, floorTimed := event.TimeInID(o.floor)
 	if t, ok := event.TimeInID(id); ok && !o.plain && (o.floor == "" || floorTimed) {
+		if last, ok := event.TimeInID(o.looked); ok && last.Before(t) {
+			t = last
+		}
 		return max(event.IDAt(t.Add(-o.window)), o.floor) // both of one length: order of text is order of time
 	}
 	for _, m := range slices.Backward(o.marks) {
-		if o.news.Sub(m.at) >= o.window {
+		if o.before().Sub(m.at) >= o.window {
 			return m.id
 		}
 	}
@@ -88,6 +113,8 @@ func (o *overlap) begin(id string) string {
 // pages it hands over do not move the cursor.
 func (r *reader) reread(ctx context.Context, at place) error {
 	id := r.late.begin(at.id)
+	began, reached := time.Now(), at.id
+	defer func() { r.late.looked, r.late.lookedAt = reached, began }()
 	for range maxOverlapPages {
 		if id == "" || id == at.id {
 			return nil
@@ -98,10 +125,12 @@ func (r *reader) reread(ctx context.Context, at place) error {
 			return nil
 		}
 		if err != nil {
+			reached = r.late.looked
 			return err
 		}
 		if late, _ := r.sift(got.Page.Events, r.since); len(late) > 0 {
 			if err := r.hand(ctx, []event.Page{{Events: late}}); err != nil {
+				reached = r.late.looked
 				return err
 			}
 		}
@@ -117,5 +146,6 @@ func (r *reader) reread(ctx context.Context, at place) error {
 		}
 		id = next
 	}
+	reached = id // the next look begins there
 	return nil
 }

@@ -63,6 +63,52 @@ func TestLateEvents(t *testing.T) {
 	}
 }
 
+// TestLateEventsBetweenLooks lists events late by less than the window at every
+// moment between two looks that are much further apart than it.
+func TestLateEventsBetweenLooks(t *testing.T) {
+	t.Parallel()
+	for name, opaque := range map[string]bool{"real ids": false, "opaque ids": true} {
+		for _, interval := range []time.Duration{time.Second, 10 * time.Second, time.Minute} {
+			t.Run(name+" "+interval.String(), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := &fakeAuth0{knownOnly: opaque}
+					cfg := source.DefaultPollConfig()
+					cfg.Interval, cfg.OverlapEvery = interval, 5
+					disk, end := start(t, source.NewPoll(cfg, s, source.Deps{}), "")
+					id := func(i int) string {
+						if opaque {
+							return opaqueID(i)
+						}
+						return realID(time.Now(), i)
+					}
+					held := 0
+					for i := range 200 { // one event in seven is listed 25 s after the next
+						late, at := id(2*i), time.Now()
+						<-time.After(time.Second)
+						s.add(id(2*i+1), time.Now())
+						held++
+						if i%7 == 3 {
+							where := held - 1
+							held++
+							<-time.After(25 * time.Second)
+							s.insert(where, late, at)
+						}
+						<-time.After(interval / 2)
+					}
+					<-time.After(20 * interval)
+					if err := end(); !errors.Is(err, errEnd) {
+						t.Fatal(err)
+					}
+					if missing := disk.Missing(s.ids()); len(missing) > 0 {
+						t.Errorf("%d of %d are missing: %q", len(missing), held, missing)
+					}
+				})
+			})
+		}
+	}
+}
+
 // TestOverlapIsPolite counts what looking for late events costs on a tenant
 // where nothing happens: one call in ten.
 func TestOverlapIsPolite(t *testing.T) {
