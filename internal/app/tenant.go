@@ -129,13 +129,19 @@ func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (*source
 	if err := guardStart(ctx, built.buffer, t, source.PollName); err != nil {
 		return nil, err
 	}
+	kept, err := config.ParseRetention(t.Retention)
+	if err != nil {
+		return nil, misconfigured("read auth0_retention", err)
+	}
 	interval := t.PollInterval
 	if a.opts.Once { // somebody waits for the end
 		interval = min(interval, onceInterval)
 	}
 	return source.NewPoll(source.PollConfig{
-		StartFrom: start, Interval: interval, Overlap: t.Overlap.Window, OverlapEvery: t.Overlap.Every,
-	}, built.client, source.Deps{Logger: built.logger}), nil
+		StartFrom: start, Interval: interval, Overlap: t.Overlap.Window, OverlapEvery: t.Overlap.Every, Retention: kept,
+	}, built.client, source.Deps{Logger: built.logger, Mark: func(ctx context.Context) (event.Mark, error) {
+		return built.buffer.Mark(ctx, source.PollName)
+	}}), nil
 }
 
 // startFrom reads where a tenant begins.

@@ -45,6 +45,7 @@ type Tenant struct {
 	PrivateKeyID   string        `yaml:"private_key_id" example:"2c9f..." doc:"Key ID (kid) that Auth0 knows the key by; optional."`
 	PrivateKeyAlg  string        `yaml:"private_key_alg" default:"RS256" enum:"RS256,RS384,PS256" doc:"Algorithm that signs with the private key."`
 	StartFrom      string        `yaml:"start_from" default:"earliest" example:"24h" doc:"Where a tenant without a cursor begins: earliest (all that Auth0 still keeps), latest, an RFC 3339 time or a date, a duration such as 24h or 7d (that long ago), or a log_id (the events after it). Ignored once there is a cursor."`
+	Retention      string        `yaml:"auth0_retention" default:"24h" example:"professional" doc:"How long Auth0 keeps the tenant's log: a duration from 1h to 365d, or the plan: starter (1 day), essentials (5), professional (10) or enterprise (30). The default is the shortest, which errs on the safe side: gapless warns earlier than it must. A value that is too long hides a gap. See the operations guide on gaps and retention."`
 	PollInterval   time.Duration `yaml:"poll_interval" default:"1s" min:"100ms" max:"1h" doc:"Pause between polls once everything has been read. It is made longer where the rate limit demands it."`
 	RateShare      float64       `yaml:"rate_share" default:"0.5" min:"0.01" max:"1" doc:"Share of the Management API rate limit that gapless may use; the rest is for the other clients of the tenant."`
 	RequestTimeout time.Duration `yaml:"request_timeout" default:"30s" min:"1s" max:"5m" doc:"Time limit of one request to Auth0."`

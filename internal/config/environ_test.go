@@ -29,6 +29,7 @@ func other(name string) string {
 		{"KEY_ALG", "PS256"},
 		{"PRIVATE_KEY", "file:x.pem"},
 		{"START_FROM", "24h"},
+		{"AUTH0_RETENTION", "professional"},
 		{"INTERVAL", "9s"},
 		{"SHARE", "0.25"},
 		{"CREATE", "false"},

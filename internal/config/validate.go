@@ -196,6 +196,10 @@ func (l *loader) checkTenant(path string, t *Tenant) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		l.complain(path+e.Path, e.Problem, e.Fix)
 	}
+	_, err = ParseRetention(t.Retention)
+	if e, ok := errors.AsType[*Error](err); ok {
+		l.complain(path+e.Path, e.Problem, e.Fix)
+	}
 	l.checkKeys(path, t)
 }
 

@@ -71,9 +71,13 @@ type Page struct {
 	// Gap, when not nil, is a span of events that the source could not read any
 	// more. It is recorded in the same transaction as the cursor.
 	Gap *Gap
+	// Mark, when not zero, is how much of the log the source has read once the
+	// page is stored. One that comes alone may be stored later, or never.
+	Mark Mark
 }
 
-// Empty reports whether storing the page would change nothing but the cursor.
+// Empty reports whether storing the page would change nothing but the cursor and
+// the mark.
 func (p Page) Empty() bool {
 	return len(p.Events) == 0 && len(p.Unreadable) == 0 && len(p.Skipped) == 0 && p.Gap == nil
 }
@@ -86,16 +90,43 @@ type Unreadable struct {
 	Reason string
 }
 
+// A Mark says that a source has read a tenant's log without a break, by Auth0's
+// clock: everything that happened from Since to Until is on disk, was left out on
+// purpose, or did not count. The zero Mark says nothing.
+//
+// A gap begins a new mark behind it. A mark that later covers the span of a gap
+// heals it: somebody has read it after all.
+type Mark struct{ Since, Until time.Time }
+
+// IsZero reports whether the mark says nothing.
+func (m Mark) IsZero() bool { return m.Until.IsZero() }
+
+// To returns the mark moved on to a time; it never moves back. A zero mark begins
+// there.
+func (m Mark) To(t time.Time) Mark {
+	switch {
+	case t.IsZero() || !m.IsZero() && !t.After(m.Until):
+		return m
+	case m.IsZero():
+		return Mark{Since: t, Until: t}
+	default:
+		m.Until = t
+		return m
+	}
+}
+
 // A Gap is a span of a tenant's log that can no longer be read: the cursor
 // pointed at events that Auth0 has deleted.
 type Gap struct {
 	// FromID is the last log_id that was read before the gap; may be empty.
 	FromID string
-	// FromTime is the date of that event; zero when unknown.
+	// FromTime is up to when the log had been read: the date of that event, or
+	// later where the source knew more; zero when unknown.
 	FromTime time.Time
 	// ToID is the first log_id after the gap; may be empty.
 	ToID string
-	// ToTime is the date of that event; zero when unknown.
+	// ToTime is the date of that event or, without any, when Auth0 had none; zero
+	// when unknown.
 	ToTime time.Time
 	// Reason says in one line why the span could not be read.
 	Reason string

@@ -29,7 +29,12 @@ type Ingest struct {
 	backoff Backoff
 	trouble *trouble
 	stored  event.Cursor // what the buffer holds, to spare a transaction
+	marked  time.Time    // up to when the stored mark reaches
 }
+
+// markEvery is how far a mark must have moved on to be stored for its own sake.
+// It is little beside the shortest retention of Auth0, a day.
+const markEvery = 5 * time.Minute
 
 // Run reads the source until ctx ends, whatever happens: each error is waited
 // out as its class demands, and the source starts again from the cursor that
@@ -79,7 +84,7 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 	now := time.Now()
 	in.Metrics.page(in.Source.Name(), p)
 	progress := p.CaughtUp || len(p.Skipped) > 0
-	if !p.Empty() || (p.Cursor != "" && p.Cursor != in.stored) {
+	if !p.Empty() || (p.Cursor != "" && p.Cursor != in.stored) || p.Mark.Until.Sub(in.marked) >= markEvery {
 		intake := in.intake(p, now)
 		done, err := in.Buffer.Append(ctx, in.Source.Name(), intake)
 		if err != nil {
@@ -87,6 +92,9 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 		}
 		if p.Cursor != "" {
 			in.stored = p.Cursor
+		}
+		if !p.Mark.IsZero() {
+			in.marked = p.Mark.Until
 		}
 		in.Metrics.appended(in.Source.Name(), intake, done)
 		progress = progress || done.Stored > 0 || len(p.Unreadable) > 0 || len(p.Events) > done.Stored+done.Duplicates
@@ -111,6 +119,7 @@ func (in *Ingest) intake(p event.Page, received time.Time) Intake {
 		Skipped:    maps.Clone(p.Skipped),
 		Cursor:     p.Cursor,
 		Gap:        p.Gap,
+		Mark:       p.Mark,
 		CaughtUp:   p.CaughtUp,
 		Received:   received,
 	}

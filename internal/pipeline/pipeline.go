@@ -29,7 +29,7 @@ type Source interface {
 // not be written to afterwards.
 //
 // A page that is empty but for CaughtUp tells that the source has nothing more
-// at the moment; it costs no transaction.
+// at the moment; it costs no transaction, but for its mark every few minutes.
 type Emit func(ctx context.Context, p event.Page) error
 
 // A Transform looks at an event on its way in and may change it or take it out.
@@ -69,6 +69,9 @@ type Intake struct {
 	// Cursor is the source's new cursor; empty leaves it where it is.
 	Cursor event.Cursor
 	Gap    *event.Gap
+	// Mark is how much of the log the source has read with this intake; the zero
+	// Mark leaves what is known.
+	Mark event.Mark
 	// CaughtUp says that the source had nothing beyond this page. While it is
 	// false a batch that is not full may wait longer, because more will follow.
 	CaughtUp bool
@@ -95,8 +98,9 @@ type Appended struct {
 // unless they say otherwise.
 type Buffer interface {
 	// Append stores an intake: its events, its dead letters and gaps, its
-	// counts and the cursor of the source, all in one transaction that is
-	// flushed to disk when Append returns nil. An event whose log_id the buffer
+	// counts, the cursor and the mark of the source, all in one transaction that
+	// is flushed to disk when Append returns nil. Gaps that the mark covers are
+	// healed. An event whose log_id the buffer
 	// has seen within its dedup window is dropped and counted. The bytes are
 	// copied. The error wraps ErrBufferFull when there is no room; nothing was
 	// stored then.

@@ -143,7 +143,7 @@ func merge(pages []event.Page) []event.Page {
 	var out []event.Page
 	for _, p := range pages {
 		last := len(out) - 1
-		if last < 0 || out[last].CaughtUp || p.CaughtUp && p.Empty() {
+		if last < 0 || out[last].CaughtUp || p.CaughtUp && p.Empty() || p.Gap != nil {
 			out = append(out, p)
 		} else {
 			out[last] = join(out[last], p)
@@ -165,6 +165,9 @@ func join(a, b event.Page) event.Page {
 	}
 	if b.Cursor != "" {
 		a.Cursor = b.Cursor
+	}
+	if !b.Mark.IsZero() {
+		a.Mark = b.Mark
 	}
 	a.CaughtUp = b.CaughtUp
 	return a

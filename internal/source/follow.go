@@ -57,8 +57,13 @@ func (r *reader) follow(ctx context.Context, at place, first *fetched) (place, e
 	h := handover{reader: r}
 	got, err := r.fetchUnless(ctx, at.id, first)
 	for err == nil {
+		var gap *event.Gap
+		if gap, err = r.overtaken(ctx, at, got); err != nil {
+			break
+		}
 		s := r.judge(at, got)
-		r.noteRead(at, s)
+		r.noteGap(gap, &s)
+		r.noteRead(at, &s)
 		h.add(ctx, s)
 		at = s.next
 		if s.ahead {
@@ -95,10 +100,13 @@ func (r *reader) hand(ctx context.Context, pages []event.Page) error {
 	return nil
 }
 
-// noteStored remembers where a page on disk has left the cursor.
+// noteStored remembers where a page on disk has left the cursor and the mark.
 func (r *reader) noteStored(p event.Page) {
 	if p.Cursor != "" {
 		r.stored = p.Cursor
+	}
+	if !p.Mark.IsZero() {
+		r.mark = p.Mark
 	}
 }
 
@@ -109,10 +117,15 @@ func (r *reader) know(p event.Page) {
 	}
 }
 
-// noteRead remembers what a step says about the log, on disk or not.
-func (r *reader) noteRead(at place, s step) {
+// noteRead remembers what a step says about the log, on disk or not, and lets its
+// last page tell it.
+func (r *reader) noteRead(at place, s *step) {
+	r.read = r.read.To(s.until)
+	if n := len(s.pages); n > 0 && (s.moved || s.end) {
+		s.pages[n-1].Mark = r.read
+	}
 	if s.moved {
-		r.fresh = false
+		r.fresh, r.seeds = false, 0
 		r.trail.add(at.id)
 	}
 	if s.end {
@@ -130,9 +143,6 @@ func (r *reader) noteDone(s step) {
 	if s.moved {
 		r.late.moved(s.from, time.Now())
 		r.last = s.last
-	}
-	if !s.caughtUp.IsZero() {
-		r.caughtUp = s.caughtUp
 	}
 }
 

@@ -25,9 +25,10 @@ type step struct {
 	end   bool // there is nothing more at the moment
 	ahead bool // ask at once for what follows
 
+	until time.Time // up to when the log has been read with it, by Auth0's clock; zero when it does not say
+
 	// What is known once the pages are on disk.
-	last     lastEvent // the event behind which next stands, if moved
-	caughtUp time.Time // when there was nothing more, by Auth0's clock
+	last lastEvent // the event behind which next stands, if moved
 }
 
 // bytes is the size of what there is to hand over.
@@ -50,7 +51,7 @@ func (r *reader) judge(at place, got fetched) step {
 	if got.records() == 0 {
 		r.sizes.end()
 		r.stuck = stuck{}
-		return step{pages: []event.Page{{CaughtUp: true}}, from: at.id, next: at, end: true, caughtUp: got.ServerTime}
+		return step{pages: []event.Page{{CaughtUp: true}}, from: at.id, next: at, end: true, until: got.ServerTime}
 	}
 	id := r.advance(at.id, got)
 	if id == "" {
@@ -68,17 +69,24 @@ func (r *reader) judge(at place, got fetched) step {
 	// A page of nothing but known events is one of a circle, which must not be run
 	// through without a pause.
 	ahead := !page.CaughtUp && (!page.Empty() || len(page.Skipped) > 0)
-	return step{pages: []event.Page{page}, from: at.id, next: next, moved: true, ahead: ahead, last: lastOf(id, got)}
+	return step{pages: []event.Page{page}, from: at.id, next: next, moved: true, ahead: ahead, last: lastOf(id, got), until: reaches(got)}
+}
+
+// reaches returns up to when the log is read with a page; zero if that cannot be
+// told. By log_id the dates do not ascend, so it is the oldest one.
+func reaches(got fetched) time.Time {
+	oldest := oldestDate(got.Page.Events)
+	if oldest.After(got.ServerTime) {
+		return got.ServerTime
+	}
+	return oldest
 }
 
 // lastOf remembers a page by the cursor behind it.
 func lastOf(id string, got fetched) lastEvent {
-	last := lastEvent{id: id}
-	for _, e := range got.Page.Events {
-		if last.oldest.IsZero() || e.Date.Before(last.oldest) {
-			last.oldest = e.Date
-		}
-		last.date = e.Date
+	last := lastEvent{id: id, oldest: oldestDate(got.Page.Events)}
+	if n := len(got.Page.Events); n > 0 {
+		last.date = got.Page.Events[n-1].Date
 	}
 	return last
 }
@@ -130,7 +138,7 @@ func (r *reader) judgeStuck(at place, got fetched) step {
 	r.stuck.last = got.Page
 	if r.stuck.times > 1 {
 		r.trail = trail{} // or a place that was passed in a circle could never be passed again
-		s.end = true
+		s.end, s.until = true, got.ServerTime
 		s.pages = append(s.pages, event.Page{CaughtUp: true})
 	}
 	if r.stuck.times == 2 && got.records() > 1 {

@@ -27,6 +27,9 @@ const (
 	DefaultOverlap = 30 * time.Second
 	// DefaultOverlapEvery is how many polls lie between two such looks.
 	DefaultOverlapEvery = 10
+	// DefaultRetention is the shortest time for which Auth0 keeps an event, that
+	// of its free plan.
+	DefaultRetention = 24 * time.Hour
 )
 
 // PollConfig says how to read a tenant's log.
@@ -45,6 +48,9 @@ type PollConfig struct {
 	// Take is the number of events to ask for at once; the default and the most
 	// is 100.
 	Take int
+	// Retention is how long Auth0 keeps an event of the tenant; the default is
+	// the shortest of its plans, a day.
+	Retention time.Duration
 }
 
 // DefaultPollConfig returns the defaults, overlap included.
@@ -59,6 +65,10 @@ func DefaultPollConfig() PollConfig {
 type Deps struct {
 	// Logger hears of what a person would want to know; nil discards it.
 	Logger *slog.Logger
+	// Mark returns what the pages on disk say was read, the zero Mark when they
+	// say nothing; nil for a source that never ran before. With it a restart
+	// knows whether something may be missing behind the cursor.
+	Mark func(context.Context) (event.Mark, error)
 }
 
 // Poll reads a tenant's log by checkpoint. It is a pipeline.Source; its Run must
@@ -67,13 +77,15 @@ type Poll struct {
 	cfg    PollConfig
 	api    LogsAPI
 	logger *slog.Logger
+	onDisk func(context.Context) (event.Mark, error) // the mark of the last page stored
 
 	// What follows is known from earlier runs of this process.
-	known    *recent   // log_ids that are on disk or about to be
-	late     *overlap  // where to look for late events
-	last     lastEvent // the event behind which the cursor stands
-	caughtUp time.Time // when there was nothing more, by Auth0's clock
-	since    time.Time // events before it do not count, as the start says
+	known  *recent       // log_ids that are on disk or about to be
+	late   *overlap      // where to look for late events
+	last   lastEvent     // the event behind which the cursor stands
+	mark   event.Mark    // what has been read, and is on disk
+	since  time.Time     // events before it do not count, as the start says
+	proven time.Duration // how far back the oldest event kept was found to lie
 }
 
 // lastEvent is what is known of the event that a cursor names.
@@ -97,11 +109,17 @@ func NewPoll(cfg PollConfig, api LogsAPI, deps Deps) *Poll {
 	if cfg.Take <= 0 || cfg.Take > auth0.MaxTake {
 		cfg.Take = auth0.MaxTake
 	}
+	if cfg.Retention <= 0 {
+		cfg.Retention = DefaultRetention
+	}
+	if deps.Mark == nil {
+		deps.Mark = func(context.Context) (event.Mark, error) { return event.Mark{}, nil }
+	}
 	logger := deps.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Poll{cfg: cfg, api: api, logger: logger, known: newRecent(), late: &overlap{window: cfg.Overlap}}
+	return &Poll{cfg: cfg, api: api, logger: logger, onDisk: deps.Mark, known: newRecent(), late: &overlap{window: cfg.Overlap}}
 }
 
 // PollName is the name of the source that polls; its cursor is kept under it.
@@ -127,9 +145,12 @@ type reader struct {
 
 	emit   pipeline.Emit
 	stored event.Cursor // as the last page left it
+	read   event.Mark   // what has been read, on disk or about to be
 	sizes  sizes
-	take   int  // events to ask for; fewer after a page was too large
-	fresh  bool // nothing has been read since the last seed
+	take   int           // events to ask for; fewer after a page was too large
+	fresh  bool          // nothing has been read since the last seed
+	edge   time.Duration // the age of the oldest event at the last seed
+	seeds  int           // how often that event has vanished since something was read
 	trail  trail
 	stuck  stuck
 }
@@ -139,6 +160,9 @@ type reader struct {
 func (r *reader) run(ctx context.Context, from event.Cursor) error {
 	at, err := r.begin(ctx, from)
 	if err != nil {
+		return err
+	}
+	if err := r.resume(ctx, at); err != nil {
 		return err
 	}
 	for {
@@ -157,6 +181,9 @@ func (r *reader) run(ctx context.Context, from event.Cursor) error {
 
 // classify says what an error means to the loop that runs the source.
 func classify(err error) error {
+	if told, ok := errors.AsType[*pipeline.Error](err); ok && told.Class == pipeline.Misconfigured {
+		return err
+	}
 	e, ok := errors.AsType[*auth0.Error](err)
 	if !ok {
 		return err

@@ -63,7 +63,8 @@ func (r *reader) beginLatest(ctx context.Context, newest fetched) (place, error)
 		at.since = newest.ServerTime // an event without an id cannot be stood behind
 	}
 	r.late.floor = at.id
-	return at, r.hand(ctx, []event.Page{{Cursor: at.cursor()}})
+	r.read = event.Mark{}.To(newest.ServerTime) // what was before does not count
+	return at, r.hand(ctx, []event.Page{{Cursor: at.cursor(), Mark: r.read}})
 }
 
 // seed finds the first events that count and a place from which reading by
@@ -76,28 +77,40 @@ func (r *reader) seed(ctx context.Context, at place) (place, *fetched, error) {
 		if err != nil {
 			return at, nil, err
 		}
+		gap, err := r.overtaken(ctx, at, s.first)
+		if err != nil {
+			return at, nil, err
+		}
 		if len(s.first.Page.Events) > 0 {
-			if err := r.fix(ctx, at); err != nil {
+			r.edge = s.first.ServerTime.Sub(s.first.Page.Events[0].Date)
+			if err := r.fix(ctx, at, gap); err != nil {
 				return at, nil, err
 			}
 			return r.join(ctx, at, s)
 		}
-		if err := r.hand(ctx, []event.Page{{Cursor: at.cursor(), CaughtUp: true}}); err != nil {
+		if gap != nil {
+			r.read = event.Mark{}
+		}
+		r.read = r.read.To(s.first.ServerTime)
+		if err := r.hand(ctx, []event.Page{{Cursor: at.cursor(), CaughtUp: true, Gap: gap, Mark: r.read}}); err != nil {
 			return at, nil, err
 		}
-		r.caughtUp = s.first.ServerTime
 		if err := pipeline.Wait(ctx, max(r.cfg.Interval, s.first.Pace)); err != nil {
 			return at, nil, err
 		}
 	}
 }
 
-// fix stores the start, so that a restart does not move it.
-func (r *reader) fix(ctx context.Context, at place) error {
-	if at.cursor() == r.stored {
+// fix stores the start, so that a restart does not move it, and the gap before it
+// if there is one.
+func (r *reader) fix(ctx context.Context, at place, gap *event.Gap) error {
+	if at.cursor() == r.stored && gap == nil {
 		return nil
 	}
-	return r.hand(ctx, []event.Page{{Cursor: at.cursor()}})
+	if gap != nil {
+		r.read = event.Mark{}.To(gap.ToTime)
+	}
+	return r.hand(ctx, []event.Page{{Cursor: at.cursor(), Gap: gap, Mark: r.read}})
 }
 
 // search is a search for the oldest events, with its first page.
@@ -160,7 +173,8 @@ func (r *reader) joinBySearch(ctx context.Context, at place, s search) (place, *
 	kept, _ := r.sift(all, at.since) // those left out come by again, and are counted then
 	at.id = oldest.LogID
 	r.begun(at)
-	return at, nil, r.hand(ctx, []event.Page{{Events: kept, Cursor: at.cursor()}})
+	r.read = r.read.To(oldest.Date).To(earliest(all[len(all)-1].Date, s.first.ServerTime)) // a search has no holes
+	return at, nil, r.hand(ctx, []event.Page{{Events: kept, Cursor: at.cursor(), Mark: r.read}})
 }
 
 // begun notes where an export begins that has just been seeded.

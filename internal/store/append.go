@@ -235,12 +235,8 @@ func (a *appending) insertRest(ctx context.Context, t *tx) error {
 			return err
 		}
 	}
-	if a.in.Cursor != "" {
-		if err := t.exec(ctx, `INSERT INTO cursors (tenant_id, source, cursor, updated_at) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET cursor = excluded.cursor, updated_at = excluded.updated_at`,
-			a.b.id, a.source, string(a.in.Cursor), now); err != nil {
-			return err
-		}
+	if err := a.insertPlace(ctx, t); err != nil {
+		return err
 	}
 	t.count(CountStored, "", len(a.fresh))
 	t.count(CountDuplicates, "", len(a.in.Entries)-len(a.fresh)+a.known)

@@ -53,6 +53,10 @@ type CursorStatus struct {
 	Source    string    `json:"source"`
 	Cursor    string    `json:"cursor"`
 	UpdatedAt time.Time `json:"updated_at"`
+	// ReadSince and ReadUntil are the span that the source has read without a
+	// break, by Auth0's clock; zero when unknown. See event.Mark.
+	ReadSince time.Time `json:"read_since,omitzero"`
+	ReadUntil time.Time `json:"read_until,omitzero"`
 }
 
 // Count is how often something has happened.
@@ -79,6 +83,9 @@ type GapStatus struct {
 	ToTime     time.Time `json:"to_time,omitzero"`
 	Reason     string    `json:"reason"`
 	RecordedAt time.Time `json:"recorded_at"`
+	// HealedAt is when a source had read the whole span after all; zero while none
+	// has.
+	HealedAt time.Time `json:"healed_at,omitzero"`
 }
 
 // ConditionStatus is the trouble that a part is in.
@@ -136,10 +143,10 @@ func (s *TenantStatus) read(ctx context.Context, tx *sql.Tx, id int64) error {
 		query string
 		row   func(*sql.Rows) error
 	}{
-		{`SELECT source, cursor, updated_at FROM cursors WHERE tenant_id = ? ORDER BY source`, s.addCursor},
+		{`SELECT source, cursor, updated_at, read_since, read_until FROM cursors WHERE tenant_id = ? ORDER BY source`, s.addCursor},
 		{`SELECT name, reason, n FROM totals WHERE tenant_id = ? ORDER BY name, reason`, s.addCount},
 		{`SELECT kind, reason, letters, bytes FROM dead_letter_sums WHERE tenant_id = ? AND letters > 0 ORDER BY kind, reason`, s.addLetters},
-		{`SELECT source, from_id, from_time, to_id, to_time, reason, recorded_at FROM gaps WHERE tenant_id = ? ORDER BY id`, s.addGap},
+		{`SELECT source, from_id, from_time, to_id, to_time, reason, recorded_at, healed_at FROM gaps WHERE tenant_id = ? ORDER BY id`, s.addGap},
 		{`SELECT part, since, updated_at, failures, class, message, hint FROM conditions WHERE tenant_id = ? ORDER BY part`, s.addCondition},
 		{`SELECT b.date, b.stored_at FROM destinations d JOIN buffer b ON b.seq =
 			(SELECT seq FROM buffer WHERE destination_id = d.id ORDER BY date, seq LIMIT 1)
@@ -154,9 +161,9 @@ func (s *TenantStatus) read(ctx context.Context, tx *sql.Tx, id int64) error {
 
 func (s *TenantStatus) addCursor(row *sql.Rows) error {
 	var c CursorStatus
-	var at int64
-	err := row.Scan(&c.Source, &c.Cursor, &at)
-	c.UpdatedAt = timeOf(at)
+	var at, since, until int64
+	err := row.Scan(&c.Source, &c.Cursor, &at, &since, &until)
+	c.UpdatedAt, c.ReadSince, c.ReadUntil = timeOf(at), timeOf(since), timeOf(until)
 	s.Cursors = append(s.Cursors, c)
 	return err
 }
@@ -177,9 +184,9 @@ func (s *TenantStatus) addLetters(row *sql.Rows) error {
 
 func (s *TenantStatus) addGap(row *sql.Rows) error {
 	var g GapStatus
-	var from, to, at int64
-	err := row.Scan(&g.Source, &g.FromID, &from, &g.ToID, &to, &g.Reason, &at)
-	g.FromTime, g.ToTime, g.RecordedAt = timeOf(from), timeOf(to), timeOf(at)
+	var from, to, at, healed int64
+	err := row.Scan(&g.Source, &g.FromID, &from, &g.ToID, &to, &g.Reason, &at, &healed)
+	g.FromTime, g.ToTime, g.RecordedAt, g.HealedAt = timeOf(from), timeOf(to), timeOf(at), timeOf(healed)
 	s.Gaps = append(s.Gaps, g)
 	return err
 }

@@ -53,7 +53,9 @@ func compareEntries(a, b entry) int {
 // rather than written to below their length, so that a reader may keep one.
 type eventLog struct {
 	retention time.Duration // not above 0: for ever
-	delay     time.Duration
+	// serveExpired says that an id older than the retention is no error.
+	serveExpired bool
+	delay        time.Duration
 
 	mu      sync.RWMutex
 	entries []entry
@@ -191,7 +193,7 @@ func (l *eventLog) expire(now time.Time) {
 
 // after returns the entries behind the one with the given id. ok is false for an
 // id that Auth0 would refuse: one that is not in the log and not of the real
-// form, or older than the retention.
+// form, or older than the retention unless such ids are served.
 func (l *eventLog) after(entries []entry, id string) (rest []entry, ok bool) {
 	t, usual := event.TimeInID(id)
 	if !usual {
@@ -207,7 +209,7 @@ func (l *eventLog) after(entries []entry, id string) (rest []entry, ok bool) {
 		}
 		return entries[i:], true
 	}
-	if l.retention > 0 && time.Since(t) > l.retention {
+	if l.retention > 0 && time.Since(t) > l.retention && !l.serveExpired {
 		return nil, false
 	}
 	i := firstNotBefore(entries, id)

@@ -234,6 +234,25 @@ func TestRetention(t *testing.T) {
 	})
 }
 
+// TestServeExpired asks from an id older than the retention of a tenant that
+// serves such ids: the answer begins with the oldest event kept.
+func TestServeExpired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, tenant.Options{Plan: tenant.Free, ServeExpired: true})
+		login(t, s)
+		history(t, s, 600)
+		first := idsOf(t, s)[0]
+		<-time.After(23*time.Hour + 30*time.Minute)
+		c := login(t, s)
+		kept := idsOf(t, s)
+		got := c.ids(c.get("/api/v2/logs?take=5&from=" + first))
+		if diff := cmp.Diff(kept[:5], got); diff != "" || kept[0] == first {
+			t.Errorf("from an expired id (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

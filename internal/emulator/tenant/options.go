@@ -37,6 +37,9 @@ type Options struct {
 	// Retention is how long events are kept; 0 means as the plan says, a
 	// negative value for ever.
 	Retention time.Duration
+	// ServeExpired answers a log_id that is older than the retention with the
+	// oldest events kept, instead of refusing it: what Auth0 does is not known.
+	ServeExpired bool
 	// Delay is how long after the time in its log_id an event can be read.
 	Delay time.Duration
 	// DataDir is where events and users are kept across restarts, made if it is

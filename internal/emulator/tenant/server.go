@@ -72,6 +72,7 @@ func New(opts Options) (*Server, error) {
 		tokenKey: tokenKey(opts),
 		done:     make(chan struct{}),
 	}
+	s.log.serveExpired = opts.ServeExpired
 	if opts.DataDir != "" {
 		if err := s.load(opts.DataDir); err != nil {
 			return nil, fmt.Errorf("set up tenant: %w", err)
