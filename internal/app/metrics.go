@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,8 @@ type lags struct {
 	trouble  *prometheus.Desc
 
 	letters, letterBytes, replayed, dropped *prometheus.Desc
+
+	left, risk, room *prometheus.Desc
 }
 
 // newLags makes the collector.
@@ -31,19 +34,23 @@ func newLags(a *App) *lags {
 	return &lags{
 		app:      a,
 		delivery: desc("delivery_lag_seconds", "Now minus the date of the oldest event not delivered yet; 0 when all are."),
-		gaps:     desc("gaps", "Spans of events that could not be read any more, ever."),
+		gaps:     desc("gaps", "Spans of events that could not be read when it was their turn, ever, by whether they have been read since.", "healed"),
 		trouble:  desc("trouble", "1 while a part of the export fails, by part and class of the error.", "part", "class"),
 
 		letters:     desc("dead_letters", "Dead letters that are kept, by kind and reason.", "kind", "reason"),
 		letterBytes: desc("dead_letter_bytes", "Bytes of the dead letters that are kept, by kind and reason.", "kind", "reason"),
 		replayed:    desc("dead_letters_replayed_total", "Dead letters that were put back into the buffer, ever, by reason.", "reason"),
 		dropped:     desc("dead_letters_dropped_total", "Dead letters that a person has deleted, ever, by reason.", "reason"),
+
+		left: desc("retention_left_seconds", "For how long Auth0 still keeps the oldest event that is unfetched or undelivered; absent when there is none.", "event"),
+		risk: desc("retention_risk", "1 while events will be lost or harmed unless somebody acts, by kind.", "risk"),
+		room: desc("buffer_room_bytes", "Bytes of events that still fit into the buffer."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (l *lags) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped} {
+	for _, d := range []*prometheus.Desc{l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped, l.left, l.risk, l.room} {
 		ch <- d
 	}
 }
@@ -59,11 +66,33 @@ func (l *lags) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, t := range o.Tenants {
 		ch <- prometheus.MustNewConstMetric(l.delivery, prometheus.GaugeValue, t.DeliveryLag(o.At).Seconds(), t.Name)
-		ch <- prometheus.MustNewConstMetric(l.gaps, prometheus.GaugeValue, float64(len(t.Gaps)), t.Name)
+		ch <- prometheus.MustNewConstMetric(l.gaps, prometheus.GaugeValue, float64(t.OpenGaps()), t.Name, "false")
+		ch <- prometheus.MustNewConstMetric(l.gaps, prometheus.GaugeValue, float64(len(t.Gaps)-t.OpenGaps()), t.Name, "true")
 		for _, x := range t.Troubles {
 			ch <- prometheus.MustNewConstMetric(l.trouble, prometheus.GaugeValue, 1, t.Name, x.Part, x.Class)
 		}
 		l.collectLetters(ch, t)
+		l.collectRetention(ch, t)
+	}
+}
+
+// collectRetention sends how close the events of a tenant are to being lost.
+func (l *lags) collectRetention(ch chan<- prometheus.Metric, t web.Tenant) {
+	r := t.Retention
+	for event, left := range map[string]*int64{"unfetched": r.UnfetchedLeft, "undelivered": r.UndeliveredLeft} {
+		if left != nil {
+			ch <- prometheus.MustNewConstMetric(l.left, prometheus.GaugeValue, float64(*left), t.Name, event)
+		}
+	}
+	for _, kind := range web.Risks() {
+		at := 0.0
+		if slices.ContainsFunc(r.Risks, func(x web.Risk) bool { return x.Kind == kind }) {
+			at = 1
+		}
+		ch <- prometheus.MustNewConstMetric(l.risk, prometheus.GaugeValue, at, t.Name, kind)
+	}
+	if r.BufferMax > 0 {
+		ch <- prometheus.MustNewConstMetric(l.room, prometheus.GaugeValue, float64(r.BufferRoom), t.Name)
 	}
 }
 

@@ -17,18 +17,19 @@ import (
 func (a *App) Overview(ctx context.Context) (web.Overview, error) {
 	o, err := overview(ctx, a.store.Reader, a.opts.Config, a.opts.Version, true)
 	if err == nil {
-		a.tellCurrent(o.Tenants)
+		a.tellCurrent(o.Tenants, o.At)
 	}
 	return o, err
 }
 
 // tellCurrent puts the troubles that this process knows in the place of those
 // that the store could keep.
-func (a *App) tellCurrent(tenants []web.Tenant) {
+func (a *App) tellCurrent(tenants []web.Tenant, at time.Time) {
 	for _, t := range a.tenants {
 		if i := slices.IndexFunc(tenants, func(v web.Tenant) bool { return v.Name == t.name }); i >= 0 {
 			tenants[i].Troubles = t.current(tenants[i].Troubles)
 			tenants[i].Judge(true)
+			tenants[i].Assess(at, true)
 		}
 	}
 }
@@ -69,7 +70,11 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 		v := view(byName[t.Name], cfg)
 		v.Name, v.Source = t.Name, t.Domain
 		v.Destination = strings.ReplaceAll(fmt.Sprintf("%s, stream %s", t.CloudWatch.LogGroup, t.CloudWatch.LogStream), "{tenant}", t.Name)
+		if kept, err := config.ParseRetention(t.Retention); err == nil { // or the start has refused it
+			v.Retention.Seconds = int64(kept / time.Second)
+		}
 		v.Judge(running)
+		v.Assess(o.At, running)
 		o.Tenants = append(o.Tenants, v)
 	}
 	for _, f := range figures {
@@ -79,6 +84,7 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 		v := view(f, cfg)
 		v.Name, v.Source, v.Destination = f.Tenant, "not configured any more", "nothing, until it is again"
 		v.Judge(false)
+		v.Retention = web.Retention{Risks: []web.Risk{}} // nothing is fetched for it
 		o.Tenants = append(o.Tenants, v)
 	}
 	return o, nil
@@ -105,6 +111,7 @@ func view(f store.TenantStatus, cfg *config.Config) web.Tenant {
 		NewestEvent: f.NewestDate, OldestBuffered: f.OldestDate, LastDelivery: f.LastDeliveredAt,
 		Skipped: map[string]int64{}, Rejected: map[string]int64{}, Altered: map[string]int64{},
 		Troubles: []web.Trouble{}, Gaps: []web.Gap{},
+		Retention: web.Retention{BufferMax: int64(cfg.MaxBufferBytes), Waiting: f.OldestStoredAt},
 	}
 	for _, c := range f.Counts {
 		switch c.Name {
@@ -130,7 +137,7 @@ func view(f store.TenantStatus, cfg *config.Config) web.Tenant {
 	}
 	for _, c := range f.Cursors {
 		if c.Source == source.PollName {
-			v.Cursor = c.Cursor
+			v.Cursor, v.Retention.ReadUntil, v.Retention.Moved = c.Cursor, c.ReadUntil, c.UpdatedAt
 		}
 	}
 	for _, l := range f.Letters {
@@ -140,7 +147,7 @@ func view(f store.TenantStatus, cfg *config.Config) web.Tenant {
 		v.Troubles = append(v.Troubles, web.Trouble{Part: c.Part, Class: c.Class, Message: c.Message, Hint: c.Hint, Since: c.Since})
 	}
 	for _, g := range f.Gaps {
-		v.Gaps = append(v.Gaps, web.Gap{FromID: g.FromID, FromTime: g.FromTime, ToID: g.ToID, ToTime: g.ToTime, Reason: g.Reason, Recorded: g.RecordedAt})
+		v.Gaps = append(v.Gaps, web.Gap{FromID: g.FromID, FromTime: g.FromTime, ToID: g.ToID, ToTime: g.ToTime, Reason: g.Reason, Recorded: g.RecordedAt, Healed: g.HealedAt})
 	}
 	return v
 }

@@ -47,14 +47,14 @@ func TestTroubleIsToldWithoutTheDisk(t *testing.T) {
 	since := time.Now()
 	report(t.Context(), "poll", &pipeline.Condition{Part: "poll", Since: since, Err: pipeline.Error{Err: errors.New("no space left on device"), Hint: "Make room."}})
 	told := stored()
-	a.tellCurrent(told)
+	a.tellCurrent(told, time.Now())
 	want := []web.Trouble{letters, {Part: "poll", Class: "transient", Message: "no space left on device", Hint: "Make room.", Since: since}}
 	if diff := cmp.Diff(want, told[0].Troubles); diff != "" {
 		t.Errorf("troubles (-want +got):\n%s", diff)
 	}
 	report(t.Context(), "poll", nil)
 	told = stored()
-	a.tellCurrent(told)
+	a.tellCurrent(told, time.Now())
 	if diff := cmp.Diff([]web.Trouble{letters}, told[0].Troubles); diff != "" {
 		t.Errorf("troubles after the end (-want +got):\n%s", diff)
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/gaplesslogs/gapless/internal/web"
 )
 
-// errNotWell is the outcome of status when a tenant is in trouble.
-var errNotWell = errors.New("in trouble")
+// errNotWell is the outcome of status when a tenant is in trouble or at risk.
+var errNotWell = errors.New("in trouble or at risk")
 
 // newStatusCommand makes "gapless status".
 func newStatusCommand(env *Env) *cobra.Command {
@@ -26,8 +26,9 @@ func newStatusCommand(env *Env) *cobra.Command {
 		GroupID: groupExport,
 		Short:   "Show what was fetched, delivered and kept, and what is wrong",
 		Long: `Reads the data directory, whether or not gapless is running, and shows for each
-tenant how far the export is, what waits in the buffer, what went wrong and what
-to do about it. The exit code is 5 when a tenant is in trouble.`,
+tenant how far the export is, what waits in the buffer, every gap, what went wrong or
+is at risk, and what to do about it. The exit code is 5 when a tenant is in
+trouble or its events are at risk.`,
 		Example: "  gapless status --config gapless.yaml\n  gapless status --config gapless.yaml --json",
 		Args:    noArgs,
 	}
@@ -52,19 +53,22 @@ to do about it. The exit code is 5 when a tenant is in trouble.`,
 	return cmd
 }
 
-// unwell names the tenants in trouble, with what to do about the first that needs
+// unwell names the tenants in trouble or at risk, with what to do about the first that needs
 // a person; nil when there are none.
 func unwell(o web.Overview) error {
 	var names []string
 	var hint string
 	for _, t := range o.Tenants {
-		if len(t.Troubles) > 0 {
+		if len(t.Troubles)+len(t.Retention.Risks) > 0 {
 			names = append(names, t.Name)
 		}
 		for _, x := range t.Troubles {
 			if hint == "" && x.NeedsPerson() {
 				hint = x.Hint
 			}
+		}
+		for _, x := range t.Retention.Risks {
+			hint = cmp.Or(hint, x.Hint)
 		}
 	}
 	if names == nil {
@@ -82,7 +86,7 @@ func (e *Env) printOverview(w io.Writer, o web.Overview) {
 		fmt.Fprintln(w, e.paint(w, bold, web.Plain(t.Name)), web.Plain(t.Source), "->", web.Plain(t.Destination))
 		line := func(name, format string, args ...any) {
 			name = fmt.Sprintf("%-14s", name)
-			if strings.HasPrefix(name, "trouble") {
+			if strings.HasPrefix(name, "trouble") || strings.HasPrefix(name, "at risk") {
 				name = e.paint(w, red, name)
 			}
 			fmt.Fprintf(w, "  %s %s\n", name, web.Plain(fmt.Sprintf(format, args...)))
@@ -103,14 +107,19 @@ func (e *Env) printOverview(w io.Writer, o web.Overview) {
 		}
 		line("newest event", "%s", orNone(t.NewestEvent))
 		line("cursor", "%s", cmp.Or(t.Cursor, "-"))
+		line("retention", "%s", t.Retention)
 		for _, g := range t.Gaps {
-			line("gap", "from %s (%s) to %s (%s): %s", g.FromID, orNone(g.FromTime), g.ToID, orNone(g.ToTime), g.Reason)
+			line("gap", "from %s (%s) to %s (%s), %s: %s", cmp.Or(g.FromID, "-"), orNone(g.FromTime), cmp.Or(g.ToID, "-"), orNone(g.ToTime), g.Fate(), g.Reason)
 		}
 		for _, x := range t.Troubles {
 			line("trouble", "%s since %s: %s", x.Part, orNone(x.Since), x.Message)
 			if x.Hint != "" {
 				line("", "%s", x.Hint)
 			}
+		}
+		for _, x := range t.Retention.Risks {
+			line("at risk", "%s", x.Message)
+			line("", "%s", x.Hint)
 		}
 	}
 }

@@ -137,7 +137,8 @@ func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readyz says whether every tenant is exported, and what keeps those that are not.
+// readyz says whether every tenant is exported and no event at risk, and what is
+// wrong with those of which that is not so.
 func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
 	o, ok := h.read(w, r)
 	if !ok {
@@ -145,7 +146,7 @@ func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 	var b bytes.Buffer
 	for _, t := range o.Tenants {
-		if t.State == StateStuck || t.State == StateTrouble {
+		if t.State == StateStuck || t.State == StateTrouble || len(t.Retention.Risks) > 0 {
 			fmt.Fprintf(&b, "%s: %s\n", t.Name, t.Words(o.At))
 		}
 	}

@@ -48,7 +48,10 @@ func scarred() web.Overview {
 	o := overview()
 	t := &o.Tenants[0]
 	t.Rejected, t.Altered, t.Skipped = map[string]int64{"unreadable": 2, "too_large": 1}, map[string]int64{"too_large": 3}, map[string]int64{"rule": 4}
-	t.Gaps = []web.Gap{{ToTime: now.Add(-2 * time.Hour), Reason: "the log was kept for a day only"}}
+	t.Gaps = []web.Gap{
+		{ToTime: now.Add(-3 * time.Hour), Reason: "a proxy", Healed: now.Add(-time.Hour)},
+		{ToTime: now.Add(-2 * time.Hour), Reason: "the log was kept for a day only"},
+	}
 	t.NewestEvent = now.Add(-time.Minute)
 	t.DeadLetters, t.DeadLetterBytes, t.MaxDeadLetterBytes = 3, 1500, 1<<30
 	t.Letters = []web.Letters{{Kind: "rejected", Reason: "too_large", Count: 1, Bytes: 1400}, {Kind: "unreadable", Reason: "unreadable", Count: 2, Bytes: 100}}
@@ -77,7 +80,7 @@ func TestEndpoints(t *testing.T) {
 		"page, all of it": {overview: scarred(), path: "/", status: 200, want: []string{
 			"Dead letters kept, 1.5 KiB of 1 GiB: 1 rejected for too_large; 2 unreadable;",
 			"Rejected: 1 too_large 2 unreadable<", "Altered: 3 too_large<", "Left out: 4 rule<",
-			"from - to 2026-11-23 10:00:00 UTC: the log was", `datetime="2026-11-23T11:59:00Z"`, ">1m0s ago<",
+			"from - to 2026-11-23 10:00:00 UTC, open: the log was", "from - to 2026-11-23 09:00:00 UTC, healed 2026-11-23T11:00:00Z: a proxy", "<dd>2, 1 open</dd>", `datetime="2026-11-23T11:59:00Z"`, ">1m0s ago<",
 		}},
 		"page, empty":    {overview: web.Overview{At: now}, path: "/", status: 200, want: []string{"No tenant is configured"}},
 		"page, broken":   {err: broken, path: "/", status: 500, want: []string{"cannot be read"}, not: []string{"secret path"}},

@@ -56,7 +56,9 @@ type Tenant struct {
 	LastDelivery   time.Time `json:"last_delivery"`
 
 	Troubles []Trouble `json:"troubles"`
-	Gaps     []Gap     `json:"gaps"`
+	// Gaps are all that were ever recorded, healed or not, oldest first.
+	Gaps      []Gap     `json:"gaps"`
+	Retention Retention `json:"retention"`
 }
 
 // A Trouble is what keeps a part of a tenant's export from working.
@@ -97,6 +99,26 @@ type Gap struct {
 	ToTime   time.Time `json:"to_time"`
 	Reason   string    `json:"reason"`
 	Recorded time.Time `json:"recorded"`
+	// Healed is when the whole span had been read after all; zero while it is open.
+	Healed time.Time `json:"healed"`
+}
+
+// Fate says whether a gap is open or healed.
+func (g Gap) Fate() string {
+	if g.Healed.IsZero() {
+		return "open"
+	}
+	return "healed " + g.Healed.UTC().Format(time.RFC3339)
+}
+
+// OpenGaps counts the gaps that are not healed.
+func (t Tenant) OpenGaps() (n int) {
+	for _, g := range t.Gaps {
+		if g.Healed.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 // A State is the state of a tenant in a word.
@@ -161,14 +183,17 @@ func (t Tenant) Headline(now time.Time) string {
 	return string(t.State)
 }
 
-// Words says the state in a sentence: the headline and, in trouble, what is
-// wrong; see Plain.
+// Words says the state in a sentence: the headline, in trouble what is wrong, and
+// what is at risk; see Plain.
 func (t Tenant) Words(now time.Time) string {
 	words := []string{t.Headline(now)}
 	if t.State == StateTrouble || t.State == StateStuck {
 		for _, x := range t.Troubles {
 			words = append(words, x.Part+": "+x.Message)
 		}
+	}
+	for _, x := range t.Retention.Risks {
+		words = append(words, "at risk: "+x.Message)
 	}
 	return Plain(strings.Join(words, "; "))
 }
