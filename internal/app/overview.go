@@ -55,7 +55,8 @@ func ReadOverview(ctx context.Context, cfg *config.Config, version string) (_ we
 
 // overview puts the figures of the store beside the configuration. A tenant that
 // is configured and unknown to the store shows up empty; one that is no longer
-// configured shows up as long as events of it wait for delivery or lie in the dead letters.
+// configured shows up as long as events of it wait for delivery or lie in the dead letters, and
+// for ever if it has a gap.
 func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version string, running bool) (web.Overview, error) {
 	figures, err := r.Status(ctx)
 	if err != nil {
@@ -78,7 +79,7 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 		o.Tenants = append(o.Tenants, v)
 	}
 	for _, f := range figures {
-		if configured(cfg, f.Tenant) || f.BufferedEvents+f.DeadLetters == 0 {
+		if configured(cfg, f.Tenant) || f.BufferedEvents+f.DeadLetters+int64(len(f.Gaps)) == 0 {
 			continue
 		}
 		v := view(f, cfg)

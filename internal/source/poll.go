@@ -80,12 +80,12 @@ type Poll struct {
 	onDisk func(context.Context) (event.Mark, error) // the mark of the last page stored
 
 	// What follows is known from earlier runs of this process.
-	known  *recent       // log_ids that are on disk or about to be
-	late   *overlap      // where to look for late events
-	last   lastEvent     // the event behind which the cursor stands
-	mark   event.Mark    // what has been read, and is on disk
-	since  time.Time     // events before it do not count, as the start says
-	proven time.Duration // how far back the oldest event kept was found to lie
+	known *recent    // log_ids that are on disk or about to be
+	late  *overlap   // where to look for late events
+	last  lastEvent  // the event behind which the cursor stands
+	mark  event.Mark // what has been read, and is on disk
+	since time.Time  // events before it do not count, as the start says
+	kept  oldestKept // the oldest event that Auth0 has, as last seen
 }
 
 // lastEvent is what is known of the event that a cursor names.

@@ -24,12 +24,26 @@ import (
 // reasonExpired is the reason of a gap that Auth0 passed over.
 const reasonExpired = "what followed was older than the retention when it was asked for"
 
+// seenFor is how long it counts that older events were seen to be kept: the plan
+// of a tenant may change to one that keeps less.
+const seenFor = time.Hour
+
 // safe is the age up to which Auth0 is sure to keep every event: the retention,
-// or what was seen to be kept longer, less a margin for how Auth0 counts and when
-// it deletes.
-func (r *reader) safe() time.Duration {
-	d := max(r.cfg.Retention, r.proven)
-	return d - min(d/6, 4*time.Hour)
+// or what was lately seen to be kept for longer.
+func (r *reader) safe(now time.Time) time.Duration {
+	if now.Sub(r.kept.at) < seenFor {
+		return surely(max(r.cfg.Retention, r.kept.age))
+	}
+	return surely(r.cfg.Retention)
+}
+
+// surely takes a margin off a retention, for how Auth0 counts and when it deletes.
+func surely(d time.Duration) time.Duration { return d - min(d/6, 4*time.Hour) }
+
+// oldestKept is the age of the oldest event that Auth0 kept, and when that was.
+type oldestKept struct {
+	age time.Duration
+	at  time.Time
 }
 
 // resume finds out what was read before the cursor. Without a mark it is what
@@ -87,7 +101,7 @@ func (r *reader) overtaken(ctx context.Context, at place, got fetched) (*event.G
 // old reports whether what follows on what was read may have been deleted by a
 // time of Auth0's.
 func (r *reader) old(now time.Time) bool {
-	return !r.read.IsZero() && now.Sub(r.read.Until) > r.safe()
+	return !r.read.IsZero() && now.Sub(r.read.Until) > r.safe(now)
 }
 
 // follows reports whether the oldest event kept was read already, or happened
@@ -102,11 +116,10 @@ func (r *reader) follows(at place, s search) bool {
 		usual && len(oldest.LogID) == len(at.id) && (oldest.LogID == at.id || leadsBack(at.id, oldest.LogID))
 }
 
-// learn remembers how far back the oldest event kept lies. The last search
-// counts: a tenant may change to a plan that keeps less.
+// learn remembers how far back the oldest event kept lies.
 func (r *reader) learn(s search) {
-	if len(s.first.Page.Events) > 0 {
-		r.proven = s.first.ServerTime.Sub(s.first.Page.Events[0].Date)
+	if now := s.first.ServerTime; len(s.first.Page.Events) > 0 {
+		r.kept = oldestKept{age: now.Sub(s.first.Page.Events[0].Date), at: now}
 	}
 }
 

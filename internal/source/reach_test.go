@@ -296,3 +296,29 @@ func TestMarkBeginsBehindAGap(t *testing.T) {
 		}
 	})
 }
+
+// TestPlanThatKeepsLess changes the plan of a tenant while the program runs and
+// cannot read: what was seen to be kept before counts no more.
+func TestPlanThatKeepsLess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeAuth0{retention: 30 * 24 * time.Hour}
+		history(s, 1000, 40*time.Minute, time.Minute, false)
+		p := source.NewPoll(source.PollConfig{Interval: time.Minute}, s, source.Deps{})
+		disk, end := start(t, p, "")
+		<-time.After(time.Hour)
+		if err := end(); !errors.Is(err, errEnd) {
+			t.Fatal(err)
+		}
+		happen(s, 72*time.Hour, 10*time.Minute)
+		s.retention = 24 * time.Hour
+		end = startOn(t, p, disk.Cursor(), disk)
+		<-time.After(time.Hour)
+		if err := end(); !errors.Is(err, errEnd) {
+			t.Fatal(err)
+		}
+		if got := gaps(disk); len(got) != 1 || len(disk.Missing(s.ids())) > 0 {
+			t.Errorf("gaps %+v, want one; %d of the events kept are missing", got, len(disk.Missing(s.ids())))
+		}
+	})
+}

@@ -71,7 +71,7 @@ const maxSeeds = 3
 // reading behind it: another search finds the next. Anywhere else the API takes
 // no start at all.
 func (r *reader) seedAgain(ctx context.Context, at place, err error) (place, error) {
-	if r.seeds < maxSeeds && r.edge > r.safe() {
+	if r.seeds < maxSeeds && r.edge > surely(r.cfg.Retention) {
 		r.seeds++
 		r.logger.LogAttrs(ctx, slog.LevelInfo, "the oldest event has gone meanwhile, starting at the next", slog.String("oldest", at.id))
 		return place{since: at.since}, nil
@@ -102,7 +102,7 @@ func (r *reader) stoodAt(id string) time.Time {
 // event kept is not younger.
 func (r *reader) complete(id string, s search) (time.Time, bool) {
 	now := s.first.ServerTime
-	if !r.read.IsZero() && now.Sub(r.read.Until) < r.safe() {
+	if !r.read.IsZero() && now.Sub(r.read.Until) < r.safe(now) {
 		return r.read.Until, true
 	}
 	stood, timed := event.TimeInID(id)
