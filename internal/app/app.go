@@ -163,6 +163,14 @@ func (a *App) Done() <-chan struct{} { return a.once.done }
 // all was.
 func (a *App) Err() error { return a.once.result() }
 
+// Broken is closed when the store turned out to be damaged, or was taken away: no
+// event can be kept any more, and the App should be stopped. BrokenErr says what was
+// found, and what to do.
+func (a *App) Broken() <-chan struct{} { return a.store.Damaged() }
+
+// BrokenErr returns why Broken is closed; nil while it is not.
+func (a *App) BrokenErr() error { return a.store.DamageErr() }
+
 // Stop ends everything within ctx, and within the shutdown_timeout at the latest,
 // and returns what went wrong. Events that could not be delivered by then stay in
 // the buffer. A second call does nothing.

@@ -129,6 +129,9 @@ func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (*source
 	if err := guardStart(ctx, built.buffer, t, source.PollName); err != nil {
 		return nil, err
 	}
+	if start, err = afterLoss(ctx, built.buffer, t, start); err != nil {
+		return nil, err
+	}
 	kept, err := config.ParseRetention(t.Retention)
 	if err != nil {
 		return nil, misconfigured("read auth0_retention", err)
@@ -142,6 +145,20 @@ func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (*source
 	}, built.client, source.Deps{Logger: built.logger, Mark: func(ctx context.Context) (event.Mark, error) {
 		return built.buffer.Mark(ctx, source.PollName)
 	}}), nil
+}
+
+// afterLoss begins with the oldest event that Auth0 keeps when the store was lost
+// and nobody knows how far the tenant was read: a start that counts from now would
+// skip what had not been delivered.
+func afterLoss(ctx context.Context, b *store.Buffer, t config.Tenant, start source.StartFrom) (source.StartFrom, error) {
+	lost, err := b.CursorLost(ctx)
+	if err != nil {
+		return start, fmt.Errorf("read what was lost: %w", err)
+	}
+	if s, err := config.ParseStartFrom(t.StartFrom); err != nil || !lost || !s.Latest && s.Ago == 0 {
+		return start, nil //nolint:nilerr // startFrom has told of it
+	}
+	return source.Earliest(), nil
 }
 
 // startFrom reads where a tenant begins.

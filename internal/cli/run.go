@@ -95,6 +95,8 @@ func await(ctx context.Context, a *app.App, once bool, timeout time.Duration) er
 	select {
 	case <-done:
 		return a.Err()
+	case <-a.Broken():
+		return a.BrokenErr()
 	case <-late:
 		return errOnceTimeout
 	case <-ctx.Done():

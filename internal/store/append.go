@@ -258,11 +258,13 @@ func (a *appending) applied() {
 		e.since = now
 	}
 	b.offer(a.fresh)
+	b.progress.appended(a.source, a.in.Cursor, len(a.fresh), b.applied, now.UTC())
 	delete(b.backlog, a.source)
 	if !a.in.CaughtUp {
 		b.backlog[a.source] = now
 	}
 	b.wake()
+	b.store.changed()
 }
 
 // micros is a time as the file holds it; 0 when it is unknown.

@@ -33,6 +33,8 @@ type Buffer struct {
 	marks        map[int64]*mark          // by seq: what says on disk that the event may be on its way
 	doubts       map[int64]pipeline.Doubt // by seq: of events that may have arrived
 	settling     map[int64]chan struct{}  // batches being settled, by their first key
+	progress     progress
+	restored     pipeline.Doubt // of events that may have been delivered by a store that was lost
 }
 
 var _ pipeline.Buffer = (*Buffer)(nil)
@@ -57,11 +59,12 @@ func openBuffer(ctx context.Context, s *Store, tenant string) (*Buffer, error) {
 // destinations. Every event up to the last one counts as known to the windows,
 // which read from disk what they do not hold.
 func (b *Buffer) load(ctx context.Context, t *tx, last int64) error {
-	if err := t.exec(ctx, "INSERT INTO tenants (name) VALUES (?) ON CONFLICT DO NOTHING", b.tenant); err != nil {
+	inserted, err := t.change(ctx, "INSERT INTO tenants (name) VALUES (?) ON CONFLICT DO NOTHING", b.tenant)
+	if err != nil {
 		return err
 	}
 	var f figures
-	err := t.query(ctx, func(r *sql.Rows) error {
+	err = t.query(ctx, func(r *sql.Rows) error {
 		return r.Scan(&b.id, &f.events, &f.bytes, &f.letters, &f.letterBytes, &f.newest, &f.storedAt, &f.deliveredAt)
 	}, `SELECT id, buffered_events, buffered_bytes, dead_letters, dead_letter_bytes, newest_date, stored_at, delivered_at
 		FROM tenants WHERE name = ?`, b.tenant)
@@ -70,6 +73,12 @@ func (b *Buffer) load(ctx context.Context, t *tx, last int64) error {
 	}
 	b.publish(f)
 	if err := b.keepQuotaCondition(ctx, t, f); err != nil {
+		return err
+	}
+	if err := b.loadRestored(ctx, t, inserted > 0); err != nil {
+		return err
+	}
+	if err := b.loadProgress(ctx, t, f.events, last); err != nil {
 		return err
 	}
 	b.applied = last
@@ -155,5 +164,6 @@ func (b *Buffer) readFault(ctx context.Context, op string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	b.store.noteDamage(err) //nolint:contextcheck // it is told whatever ctx does
 	return fault(op, err)
 }

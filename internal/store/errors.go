@@ -40,6 +40,11 @@ func fault(op string, err error) error {
 	if !ok {
 		return out
 	}
+	if isDamage(err) {
+		out.Class = pipeline.Misconfigured
+		out.Hint = damagedHint
+		return out
+	}
 	switch e.Code() & 0xff { // the rest tells variants apart
 	case sqlite3.SQLITE_FULL:
 		out.Hint = "The disk of the data directory is full: make room on it, or set a smaller max_buffer_bytes."
@@ -50,14 +55,10 @@ func fault(op string, err error) error {
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH:
 		out.Class = pipeline.Misconfigured
 		out.Hint = "Give the user that gapless runs as the right to read and write the data directory and the files in it."
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		out.Class = pipeline.Misconfigured
-		out.Hint = damagedHint
 	}
 	return out
 }
 
 // damagedHint is what to do with a file that SQLite cannot read.
-const damagedHint = "Stop gapless and keep a copy of the data directory. `sqlite3 " + fileName +
-	" .recover | sqlite3 recovered.db` saves what can be read: put recovered.db in its place. " +
-	"Or move " + fileName + " away: gapless then starts anew from start_from, and events not yet delivered are read from Auth0 again as far back as it keeps them."
+const damagedHint = "Start gapless again: it keeps the damaged file under another name, takes over what can be read of it, " +
+	"and goes on from " + mirrorName + ". Find out what happened to the disk."

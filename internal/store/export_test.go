@@ -93,3 +93,19 @@ func SetVersion(tb testing.TB, path string, version int) {
 
 // PageSize is the size of a page, in bytes.
 const PageSize = pageSize
+
+// UncheckedConfig is the configuration of a store of which only the small tables
+// are looked at when it is opened, as of one of many gigabytes.
+func UncheckedConfig(dir string) Config { return Config{Dir: dir, checkBytes: 1} }
+
+// WriteMirror writes the mirror at once.
+func WriteMirror(ctx context.Context, s *Store) { s.writeMirror(ctx) }
+
+// CheckPlace looks at once whether the file is still there.
+func CheckPlace(s *Store) { s.checkPlace() }
+
+// MirrorName is the name of the mirror.
+const MirrorName = mirrorName
+
+// NewName is the name of a database that is being put together.
+const NewName = newName

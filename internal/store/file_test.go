@@ -109,29 +109,8 @@ func wantRefused(t *testing.T, dir string, target error) {
 	}
 }
 
-func TestDamagedFileIsRefused(t *testing.T) {
-	t.Parallel()
-	for name, damage := range map[string]func([]byte) []byte{
-		"no database":  func([]byte) []byte { return bytes.Repeat([]byte("<html>"), 5000) },
-		"lost its end": func(b []byte) []byte { return b[:8192] },
-		"broken start": func(b []byte) []byte { clear(b[100:8192]); return b },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := filled(t)
-			path := filepath.Join(dir, "gapless.db")
-			content, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, damage(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			wantRefused(t, dir, nil)
-		})
-	}
-}
-
+// TestDamageFoundLater is damage that the look at the start does not meet: it ends
+// the work, and the next start looks at the whole file.
 func TestDamageFoundLater(t *testing.T) {
 	t.Parallel()
 	dir := filled(t)
@@ -142,8 +121,8 @@ func TestDamageFoundLater(t *testing.T) {
 	}
 	const leaf = 0x0d                     // the kind of page that holds rows
 	last := []byte(newEvent(99, 0).LogID) // its page is read when the store is opened
-	for at := 0; at+8192 <= len(content); at += 8192 {
-		page := content[at : at+8192]
+	for at := 0; at+store.PageSize <= len(content); at += store.PageSize {
+		page := content[at : at+store.PageSize]
 		if page[0] == leaf && bytes.Contains(page, []byte(`"log_id"`)) && !bytes.Contains(page, last) {
 			clear(page)
 		}
@@ -151,11 +130,26 @@ func TestDamageFoundLater(t *testing.T) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := openStore(t, store.Config{Dir: dir})
+	s := openStore(t, store.UncheckedConfig(dir))
+	if err := s.DamageErr(); err != nil {
+		t.Fatalf("the damage was met at the start: %v", err)
+	}
 	_, err = openBuffer(t, s, "dev-tenant").Next(t.Context(), limits())
 	if e := pipeline.Classify(err); err == nil || e.Class != pipeline.Misconfigured || e.Hint == "" {
 		t.Errorf("take batch: error %v of class %v with hint %q, want one for a person", err, e.Class, e.Hint)
 	}
+	select {
+	case <-s.Damaged():
+	default:
+		t.Fatal("the damage does not end the work")
+	}
+	if e := pipeline.Classify(s.DamageErr()); e.Class != pipeline.Misconfigured || e.Hint == "" {
+		t.Errorf("the damage is said to be %v of class %v", e, e.Class)
+	}
+	if err := s.Close(); err != nil {
+		t.Logf("close: %v", err)
+	}
+	wantRestored(t, openStore(t, store.UncheckedConfig(dir)), dir)
 }
 
 func TestFileOfAnotherProgramIsRefused(t *testing.T) {

@@ -44,6 +44,7 @@ func (s *Store) maintain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			s.checkPlace() //nolint:contextcheck // it is told whatever ctx does
 			s.tidy(ctx)
 		}
 	}
@@ -56,7 +57,11 @@ func (s *Store) tidy(ctx context.Context) {
 		name string
 		do   func(context.Context) error
 	}{
-		{"forget log_ids", s.prune}, {"forget log_ids of letters", s.pruneLetterIDs}, {"forget counts", s.pruneCounts}, {"shrink file", s.shrink},
+		{"forget log_ids", s.prune},
+		{"forget log_ids of letters", s.pruneLetterIDs},
+		{"forget counts", s.pruneCounts},
+		{"shrink file", s.shrink},
+		{"look for the report of a restoration", s.checkTold},
 	} {
 		if err := work.do(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
 			s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "housekeeping of the store did not finish, it is tried again",

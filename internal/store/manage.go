@@ -19,17 +19,27 @@ func (b *Buffer) Pending() int64 { return b.figures().events }
 
 // ResetCursor forgets where a source stands. What is stored stays stored.
 func (b *Buffer) ResetCursor(ctx context.Context, source string) error {
-	return b.write(ctx, "reset cursor", func(ctx context.Context, t *tx) error {
+	err := b.write(ctx, "reset cursor", func(ctx context.Context, t *tx) error {
+		if err := t.exec(ctx, "DELETE FROM kv WHERE tenant_id = ? AND space = ? AND key = ?", b.id, spaceStore, keyLostCursor); err != nil {
+			return err
+		}
 		return t.exec(ctx, "DELETE FROM cursors WHERE tenant_id = ? AND source = ?", b.id, source)
 	})
+	if err == nil {
+		b.mu.Lock()
+		b.progress.reset(source)
+		b.mu.Unlock()
+		b.store.changed()
+	}
+	return err
 }
 
 // ClearConditions forgets the troubles of the tenant: those of a process that has
 // ended say nothing of the one that starts. What the store itself has to say, of
-// the quota of the dead letters, stays.
+// the quota of the dead letters and of a restoration, stays.
 func (b *Buffer) ClearConditions(ctx context.Context) error {
 	return b.write(ctx, "clear conditions", func(ctx context.Context, t *tx) error {
-		return t.exec(ctx, "DELETE FROM conditions WHERE tenant_id = ? AND part <> ?", b.id, QuotaPart)
+		return t.exec(ctx, "DELETE FROM conditions WHERE tenant_id = ? AND part NOT IN (?, ?)", b.id, QuotaPart, RestoredPart)
 	})
 }
 

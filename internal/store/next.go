@@ -129,13 +129,14 @@ func (b *Buffer) readyAt(c cut, l pipeline.Limits) time.Time {
 // cannot touch a lease that came after it.
 func (b *Buffer) lease(w *window, n int) pipeline.Batch {
 	entries := w.take(n)
+	now := time.Now()
 	batch := pipeline.Batch{Destination: w.to, Events: make([]event.Event, n), Keys: make([]int64, n)}
 	for i, e := range entries {
 		b.lastKey++
 		b.leases[b.lastKey] = e
 		b.leased[e.seq] = true
 		batch.Events[i], batch.Keys[i] = e.event(), b.lastKey
-		batch.Doubt = batch.Doubt.Join(b.doubts[e.seq])
+		batch.Doubt = batch.Doubt.Join(b.doubtOf(e, now))
 	}
 	return batch
 }

@@ -242,6 +242,7 @@ func (m *moving) remove(ctx context.Context, t *tx, count string) error {
 
 // applied shows the events to Next, after the commit.
 func (m *moving) applied() {
+	m.b.store.changed()
 	if len(m.events) == 0 {
 		return
 	}
@@ -253,5 +254,6 @@ func (m *moving) applied() {
 		e.since = now
 	}
 	b.offer(m.events)
+	b.progress.appended("", "", len(m.events), b.applied, now.UTC())
 	b.wake()
 }

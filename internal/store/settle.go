@@ -225,6 +225,10 @@ func (s *settling) applied() {
 			b.doubts[e.seq] = s.doubt
 		}
 	}
+	if len(s.gone) > 0 {
+		b.progress.left(s.gone)
+		b.store.changed()
+	}
 	if len(s.retry) > 0 {
 		b.offer(s.retry)
 		b.wake()

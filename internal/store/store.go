@@ -59,6 +59,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Registerer takes the store's figures; nil takes none.
 	Registerer prometheus.Registerer
+
+	checkBytes int64 // up to which size all of the file is looked at; 0 means checkAllBytes
 }
 
 // A Store is the open file of a data directory. Its methods may be called at
@@ -67,11 +69,15 @@ type Store struct {
 	*Reader
 
 	cfg     Config
+	path    string // of the file
 	lock    *flock.Flock
 	writeDB *sql.DB
 	writer  *writer
 	metrics *metrics
 	window  windowSize
+	mirror  mirroring
+	damage  damage
+	told    told
 
 	cancel   context.CancelFunc // ends the background work
 	work     sync.WaitGroup
@@ -86,13 +92,18 @@ type Store struct {
 // Open opens the store of a data directory and takes the directory's lock until
 // Close. It makes the directory and the file when they are missing and brings
 // an older file up to date. Errors are of class Misconfigured, with a hint,
-// when a person must act: the directory is in use (ErrLocked), the file is
-// damaged or of a newer release (ErrNewerSchema). The logger hears when others
-// may read the directory.
+// when a person must act: the directory is in use (ErrLocked), the file is of a
+// newer release (ErrNewerSchema) or of another program, or nobody may write there.
+// The logger hears when others may read the directory.
+//
+// A file that is damaged, missing or an older copy is restored from what can be
+// read of it and from the mirror of the cursors; see docs/adr/0014. That is told by
+// the log, by a condition of each tenant and by the file ReportName.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, DefaultMaxBytes)
 	cfg.MaxLetterBytes = cmp.Or(cfg.MaxLetterBytes, DefaultMaxLetterBytes)
 	cfg.DedupWindow = cmp.Or(cfg.DedupWindow, DefaultDedupWindow)
+	cfg.checkBytes = cmp.Or(cfg.checkBytes, checkAllBytes)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -105,6 +116,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, lock: lock, window: defaultWindow, buffers: make(map[string]*Buffer)}
+	s.mirror.due = make(chan struct{}, 1)
+	s.damage.found = make(chan struct{})
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
@@ -114,6 +127,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // open opens the file under the lock and starts the work.
 func (s *Store) open(ctx context.Context) error {
 	path, err := filePath(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	s.path = path
+	mirrored, err := s.mend(ctx)
 	if err != nil {
 		return err
 	}
@@ -136,6 +154,9 @@ func (s *Store) open(ctx context.Context) error {
 	if s.writer, err = startWriter(ctx, conn, s.cfg.Logger); err != nil {
 		return errors.Join(err, conn.Close())
 	}
+	if err := errors.Join(s.startMirror(ctx, mirrored), s.loadTold(ctx)); err != nil {
+		return err
+	}
 	if s.Reader, err = openReader(path); err != nil {
 		return err
 	}
@@ -143,6 +164,7 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	s.writer.observe = s.metrics.commit
+	s.writer.failed = s.noteDamage
 	s.writer.start()
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
@@ -150,8 +172,11 @@ func (s *Store) open(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyAtClose)
 		defer cancel()
 		s.tidy(ctx)
+		s.lastMirror(context.WithoutCancel(ctx))
 	}
+	s.writeMirror(ctx) // each start is a generation of its own
 	s.work.Go(func() { s.maintain(background) })
+	s.work.Go(func() { s.keepMirror(background) })
 	return nil
 }
 

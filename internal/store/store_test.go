@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,7 +21,24 @@ import (
 
 func TestMain(m *testing.M) {
 	childMain() // does not return in a child process
+	flag.Parse()
+	fewerChecks()
 	goleak.VerifyTestMain(m)
+}
+
+// fewerChecks lowers rapid's default: each check is some lives of a store. What the
+// command line says stands.
+func fewerChecks() {
+	const name = "rapid.checks"
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	if given {
+		return
+	}
+	if err := flag.Set(name, "25"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // start is the date of the first test event.

@@ -31,6 +31,7 @@ type writer struct {
 	stmts   map[string]*sql.Stmt
 	logger  *slog.Logger
 	observe func(time.Duration, int) // duration and number of jobs of a commit
+	failed  func(error)              // hears of the commits that fail; may be nil
 	jobs    chan *job
 	stop    chan struct{}
 	work    sync.WaitGroup
@@ -136,6 +137,9 @@ func (w *writer) runAlone(ctx context.Context, j *job) error {
 // one, so that the one at fault harms none of the others.
 func (w *writer) commitAll(ctx context.Context, group []*job) {
 	errs, err := w.commit(ctx, group)
+	if err != nil && w.failed != nil {
+		w.failed(err)
+	}
 	switch {
 	case err == nil:
 		for i, j := range group {

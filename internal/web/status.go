@@ -72,7 +72,7 @@ type Trouble struct {
 
 // NeedsPerson reports whether the trouble will not pass by itself.
 func (t Trouble) NeedsPerson() bool {
-	return t.Class == "unauthorized" || t.Class == "misconfigured" || t.Class == "quota"
+	return t.Class == "unauthorized" || t.Class == "misconfigured" || t.Class == "quota" || t.Class == "restored"
 }
 
 // Letters are how many dead letters of a kind and reason are kept.

@@ -1,0 +1,461 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/gaplesslogs/gapless/internal/event"
+)
+
+// salvageChunk is how many rows are read before they are written.
+const salvageChunk = 500
+
+// salvaged says what could be read of a damaged database.
+type salvaged struct {
+	who     identity
+	tenants map[string]map[string]position
+	// complete says that every event of the buffer was read, so that the cursors
+	// and the log_ids that are known lose none.
+	complete              bool
+	events, letters, gaps int
+	bad                   int // events whose bytes are not what was stored
+}
+
+// figures says it in words.
+func (s *salvaged) figures() string {
+	text := fmt.Sprintf("%d events that wait for delivery, %d dead letters and %d gaps were read from it", s.events, s.letters, s.gaps)
+	if s.complete {
+		return text + ", and none is missing in its buffer"
+	}
+	return text + fmt.Sprintf(", %d events had broken bytes, and more may be missing", s.bad)
+}
+
+// A salvager copies what can be read of a database into a new one. Errors of
+// reading are passed over; those of writing are not.
+type salvager struct {
+	from    *sql.Conn
+	to      *sql.Conn
+	version int // schema of from
+	salvaged
+}
+
+// salvage reads a damaged database; it changes nothing in it.
+func salvage(ctx context.Context, path string, to *sql.Conn) (_ salvaged, err error) {
+	s := &salvager{to: to, salvaged: salvaged{tenants: make(map[string]map[string]position)}}
+	if there, _ := exists(path); !there || !regular(path) {
+		return s.salvaged, nil
+	}
+	db, err := sql.Open("sqlite", dsn(path, "ro"))
+	if err != nil {
+		return s.salvaged, err
+	}
+	defer db.Close() //nolint:errcheck // it has only read
+	if s.from, err = db.Conn(ctx); err != nil {
+		return s.salvaged, nil // nothing can be read
+	}
+	defer s.from.Close() //nolint:errcheck // it has only read
+	list, err := loadMigrations(migrations)
+	if err != nil {
+		return s.salvaged, err
+	}
+	if s.from.QueryRowContext(ctx, "PRAGMA user_version").Scan(&s.version) != nil || s.version < 1 || s.version > len(list) {
+		s.version = len(list)
+	}
+	for _, step := range []func(context.Context) error{
+		s.saveTenants, s.saveEvents, s.saveLetters, s.saveKnown, s.saveRest, s.reckon,
+	} {
+		if err := step(ctx); err != nil {
+			return s.salvaged, err
+		}
+	}
+	return s.salvaged, ctx.Err()
+}
+
+// A column list with what stands for a column in older schemas.
+const (
+	tenantColumns = "id, name, newest_date, stored_at, delivered_at"
+	destColumns   = "id, tenant_id, log_group, log_stream"
+	eventColumns  = "seq, destination_id, date, date_from, stored_at, log_id, type, body, source"
+	eventColumns2 = "seq, destination_id, date, date_from, stored_at, log_id, type, body, '' AS source"
+	letterList    = "id, tenant_id, kind, created_at, destination_id, source, reason, detail, log_id, type, date, date_from, body"
+	gapColumns    = "id, tenant_id, source, from_id, from_time, to_id, to_time, reason, recorded_at"
+	intakeColumns = "id, tenant_id, stored_at, first_seq, last_seq, log_ids"
+)
+
+// saveTenants copies the tenants, their destinations and where their sources stand.
+func (s *salvager) saveTenants(ctx context.Context) error {
+	s.complete = true // until something turns out to be missing
+	for _, t := range []struct{ name, columns string }{{"tenants", tenantColumns}, {"destinations", destColumns}} {
+		if _, err := s.copyRows(ctx, t.name, t.columns, "id", nil); err != nil {
+			return err
+		}
+	}
+	stands, err := readStands(ctx, s.from)
+	if err != nil { // the names are worth having without
+		stands, err = readStands(ctx, s.to)
+		if err != nil {
+			return err
+		}
+		for name := range stands {
+			stands[name] = nil
+		}
+	}
+	s.tenants = stands
+	if s.who, err = readIdentity(ctx, s.from); err != nil {
+		s.who = identity{}
+	}
+	return nil
+}
+
+// saveEvents copies the events that wait for delivery, but for those whose bytes
+// are broken, and compares their number with what the tenants say.
+func (s *salvager) saveEvents(ctx context.Context) error {
+	columns := eventColumns
+	if s.version < 3 {
+		columns = eventColumns2
+	}
+	known, err := s.destinations(ctx)
+	if err != nil {
+		return err
+	}
+	const to, logID, body = 1, 5, 7
+	n, err := s.copyRows(ctx, "buffer", columns, "seq", func(row []any) bool {
+		dest, okTo := row[to].(int64)
+		id, okID := row[logID].(string)
+		raw, okRaw := row[body].([]byte)
+		if okTo && known[dest] && okID && okRaw && intact(id, raw) {
+			return true
+		}
+		s.bad++
+		s.complete = false
+		return false
+	})
+	if err != nil {
+		return err
+	}
+	s.events = n
+	var said sql.NullInt64
+	if err := s.from.QueryRowContext(ctx, "SELECT sum(buffered_events) FROM tenants").Scan(&said); err != nil || said.Int64 != int64(n) {
+		s.complete = false
+	}
+	return nil
+}
+
+// destinations returns those of the new database that have a tenant.
+func (s *salvager) destinations(ctx context.Context) (map[int64]bool, error) {
+	known := make(map[int64]bool)
+	rows, err := s.to.QueryContext(ctx, "SELECT d.id FROM destinations d JOIN tenants t ON t.id = d.tenant_id")
+	if err != nil {
+		return nil, err
+	}
+	return known, scanAll(rows, func(r *sql.Rows) error {
+		var id int64
+		err := r.Scan(&id)
+		known[id] = true
+		return err
+	})
+}
+
+// intact reports whether the bytes of an event are still those of its log_id.
+func intact(logID string, raw []byte) bool {
+	page, err := event.ParsePage(raw, time.Time{})
+	return err == nil && len(page.Events) == 1 && page.Events[0].LogID == logID && json.Valid(raw)
+}
+
+// saveLetters copies the dead letters.
+func (s *salvager) saveLetters(ctx context.Context) error {
+	n, err := s.copyRows(ctx, "dead_letters", letterList, "id", nil)
+	s.letters = n
+	if err != nil {
+		return err
+	}
+	_, err = s.to.ExecContext(ctx, "INSERT OR IGNORE INTO seen (tenant_id, log_id) SELECT tenant_id, log_id FROM dead_letters WHERE kind = 'rejected'")
+	return err
+}
+
+// saveKnown copies the log_ids of what was delivered, unless an event is missing:
+// what is known is not taken again, so that event would be lost. Those of the
+// events in the buffer are known either way.
+func (s *salvager) saveKnown(ctx context.Context) error {
+	if !s.complete {
+		return s.knowEvents(ctx)
+	}
+	const tenant, packed = 1, 5
+	_, err := s.copyRows(ctx, "intakes", intakeColumns, "id", func(row []any) bool {
+		ids, ok := row[packed].([]byte)
+		if !ok {
+			return false
+		}
+		for _, id := range splitIDs(ids) {
+			if _, err := s.to.ExecContext(ctx, "INSERT OR IGNORE INTO seen (tenant_id, log_id) VALUES (?, ?)", row[tenant], string(id)); err != nil {
+				return false // the next write fails as well, and says so
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return s.knowEvents(ctx)
+}
+
+// knowEvents makes the log_ids of the events in the new buffer known.
+func (s *salvager) knowEvents(ctx context.Context) error {
+	for after, more := int64(0), true; more; {
+		byTenant := make(map[int64]*intakeOf)
+		rows, err := s.to.QueryContext(ctx, `SELECT b.seq, d.tenant_id, b.log_id FROM buffer b JOIN destinations d ON d.id = b.destination_id
+			WHERE b.seq > ? ORDER BY b.seq LIMIT ?`, after, salvageChunk)
+		if err != nil {
+			return err
+		}
+		more = false
+		err = scanAll(rows, func(r *sql.Rows) error {
+			var tenant int64
+			var logID string
+			err := r.Scan(&after, &tenant, &logID)
+			more = true
+			if byTenant[tenant] == nil {
+				byTenant[tenant] = &intakeOf{first: after}
+			}
+			byTenant[tenant].add(after, logID)
+			return err
+		})
+		for tenant, in := range byTenant {
+			if err == nil {
+				err = in.write(ctx, s.to, tenant, !s.complete)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// An intakeOf is some events of one tenant.
+type intakeOf struct {
+	first, last int64
+	ids         []string
+	packed      []byte
+}
+
+func (in *intakeOf) add(seq int64, logID string) {
+	in.last = seq
+	in.ids = append(in.ids, logID)
+	in.packed = append(binary.AppendUvarint(in.packed, uint64(len(logID))), logID...)
+}
+
+// write makes the log_ids known and, unless the intakes were taken over, notes when
+// to forget them.
+func (in *intakeOf) write(ctx context.Context, to *sql.Conn, tenant int64, note bool) error {
+	tx, err := to.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after the commit it does nothing
+	for _, id := range in.ids {
+		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO seen (tenant_id, log_id) VALUES (?, ?)", tenant, id); err != nil {
+			return err
+		}
+	}
+	if note {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO intakes (tenant_id, stored_at, first_seq, last_seq, log_ids) VALUES (?, ?, ?, ?, ?)",
+			tenant, time.Now().UnixMicro(), in.first, in.last, in.packed); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// saveRest copies what else is worth having: gaps, totals, settings.
+func (s *salvager) saveRest(ctx context.Context) error {
+	n, err := s.copyRows(ctx, "gaps", gapColumns, "id", nil)
+	s.gaps = n
+	if err != nil {
+		return err
+	}
+	if err := s.copyKeyed(ctx, "totals", "tenant_id, name, reason, n"); err != nil {
+		return err
+	}
+	if err := s.copyKeyed(ctx, "kv", "tenant_id, space, key, value, updated_at"); err != nil {
+		return err
+	}
+	if s.version >= 3 && s.complete {
+		if err := s.copyKeyed(ctx, "letter_ids", "tenant_id, log_id, since, seq"); err != nil {
+			return err
+		}
+	}
+	_, err = s.to.ExecContext(ctx, "DELETE FROM kv WHERE space = 'store'")
+	return err
+}
+
+// reckon makes the figures of the tenants agree with what they have now.
+func (s *salvager) reckon(ctx context.Context) error {
+	for _, query := range []string{
+		`DELETE FROM dead_letter_sums`,
+		`INSERT INTO dead_letter_sums (tenant_id, kind, reason, letters, bytes)
+			SELECT tenant_id, kind, reason, count(*), sum(length(body)) FROM dead_letters GROUP BY tenant_id, kind, reason`,
+		`UPDATE tenants SET
+			buffered_events = (SELECT count(*) FROM buffer b JOIN destinations d ON d.id = b.destination_id WHERE d.tenant_id = tenants.id),
+			buffered_bytes = (SELECT coalesce(sum(length(body)), 0) FROM buffer b JOIN destinations d ON d.id = b.destination_id WHERE d.tenant_id = tenants.id),
+			dead_letters = (SELECT count(*) FROM dead_letters l WHERE l.tenant_id = tenants.id),
+			dead_letter_bytes = (SELECT coalesce(sum(length(body)), 0) FROM dead_letters l WHERE l.tenant_id = tenants.id)`,
+	} {
+		if _, err := s.to.ExecContext(ctx, query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyRows copies a table by its rowid and returns how many rows were written.
+// Behind a row that cannot be read it goes on as near as it can. keep may leave out
+// a row; nil keeps all.
+func (s *salvager) copyRows(ctx context.Context, table, columns, key string, keep func(row []any) bool) (written int, err error) {
+	c := &copying{s: s, table: table, columns: columns, keep: keep}
+	query := "SELECT " + columns + " FROM " + table + " WHERE " + key + " > ? "
+	from := int64(0)
+	for jump := int64(1); c.err == nil; {
+		before := c.last
+		bad := c.run(ctx, query+"ORDER BY "+key, from)
+		if jump > 1 && (!bad || c.last > before) { // on the other side of a hole: what lies between is read backwards
+			below := int64(math.MaxInt64)
+			if c.last > before {
+				below = c.first
+			}
+			c.run(ctx, query+"AND "+key+" < ? ORDER BY "+key+" DESC", before, below)
+		}
+		switch {
+		case !bad || from > math.MaxInt64/4: // the end, or nothing can be read behind it
+			return c.written, c.err
+		case c.last > before:
+			from, jump = c.last, 1
+		default:
+			from += jump
+			jump *= 2
+		}
+	}
+	return c.written, c.err
+}
+
+// copyKeyed copies a table without rowids: from its beginning and from its end, up
+// to where it cannot be read.
+func (s *salvager) copyKeyed(ctx context.Context, table, columns string) error {
+	c := &copying{s: s, table: table, columns: columns}
+	if c.run(ctx, "SELECT "+columns+" FROM "+table+" ORDER BY 1, 2, 3") && c.err == nil {
+		c.run(ctx, "SELECT "+columns+" FROM "+table+" ORDER BY 1 DESC, 2 DESC, 3 DESC")
+	}
+	return c.err
+}
+
+// A copying is a table on its way.
+type copying struct {
+	s              *salvager
+	table, columns string
+	keep           func([]any) bool
+	written        int
+	first, last    int64 // keys of the first row of a query and of the highest one of all
+	err            error // of writing; final
+}
+
+// run copies what a query yields; bad says that it could not be read to its end.
+func (c *copying) run(ctx context.Context, query string, args ...any) (bad bool) {
+	rows, err := c.s.from.QueryContext(ctx, query, args...)
+	if err != nil {
+		c.s.complete = c.s.complete && c.table != "buffer"
+		return true
+	}
+	defer rows.Close() //nolint:errcheck // Err tells what went wrong
+	names, err := rows.Columns()
+	if err != nil {
+		return true
+	}
+	c.first = 0
+	var list [][]any
+	for rows.Next() {
+		row, to := make([]any, len(names)), make([]any, len(names))
+		for i := range row {
+			to[i] = &row[i]
+		}
+		if rows.Scan(to...) != nil {
+			break
+		}
+		list = append(list, row)
+		if len(list) == salvageChunk {
+			c.write(ctx, list)
+			list = nil
+		}
+	}
+	bad = rows.Err() != nil
+	if bad && c.table == "buffer" {
+		c.s.complete = false
+	}
+	c.write(ctx, list)
+	return bad
+}
+
+// write puts rows into the new database. A row that does not fit there is damaged.
+func (c *copying) write(ctx context.Context, list [][]any) {
+	if c.err != nil || len(list) == 0 {
+		return
+	}
+	tx, err := c.s.to.BeginTx(ctx, nil)
+	if err != nil {
+		c.err = err
+		return
+	}
+	//nolint:gosec // constants
+	insert := "INSERT OR IGNORE INTO " + c.table + " (" + strings.Replace(c.columns, "'' AS source", "source", 1) + ") VALUES (" +
+		strings.TrimSuffix(strings.Repeat("?,", len(list[0])), ",") + ")"
+	for _, row := range list {
+		key, ok := row[0].(int64)
+		if ok {
+			if c.first == 0 {
+				c.first = key
+			}
+			c.last = max(c.last, key)
+		}
+		if !ok || c.keep != nil && !c.keep(row) {
+			continue
+		}
+		res, err := tx.ExecContext(ctx, insert, row...)
+		if err != nil && isConstraint(err) {
+			c.s.complete = c.s.complete && c.table != "buffer"
+			continue
+		}
+		if err != nil {
+			c.err = errors.Join(err, tx.Rollback())
+			return
+		}
+		n, _ := res.RowsAffected() // never fails here
+		c.written += int(n)
+	}
+	c.err = tx.Commit()
+}
+
+// isConstraint reports whether a row does not fit its table.
+func isConstraint(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	code := 0
+	if ok {
+		code = e.Code() & 0xff
+	}
+	return code == sqlite3.SQLITE_CONSTRAINT || code == sqlite3.SQLITE_MISMATCH
+}
+
+// regular reports whether there is a file under a name, and no directory.
+func regular(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
