@@ -46,10 +46,10 @@ func TestFullFile(t *testing.T) {
 func TestReadOnlyDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filled(t)
-	if err := os.Chmod(dir, 0o500); err != nil { //nolint:gosec // a directory
+	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Chmod(dir, 0o700) }) //nolint:gosec // a directory
+	t.Cleanup(func() { _ = os.Chmod(dir, 0o700) })
 	probe := filepath.Join(dir, "probe")
 	if err := os.WriteFile(probe, nil, 0o600); err == nil {
 		_ = os.Remove(probe)
