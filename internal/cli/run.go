@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,11 +48,9 @@ to --timeout.`,
 		if err != nil {
 			return err
 		}
-		a, err := app.New(cmd.Context(), app.Options{Config: cfg, Logger: logger, Version: build(env.Version).Version, Secrets: resolver(cfg, env), Once: *once})
-		if err != nil {
-			return err
-		}
-		err = runApp(cmd.Context(), env, a, *once, *timeout, cfg.ShutdownTimeout)
+		err = runAgain(cmd.Context(), env, app.Options{
+			Config: cfg, Logger: logger, Version: build(env.Version).Version, Secrets: resolver(cfg, env), Once: *once,
+		}, *timeout)
 		if errors.Is(err, errOnceTimeout) && tryOf(err) == "" {
 			err = fail(exitFailure, "gapless status"+flags.repeated(cmd), err)
 		}
@@ -62,6 +61,37 @@ to --timeout.`,
 
 // errOnceTimeout says that --once did not finish in time.
 var errOnceTimeout = errors.New("not every event was delivered in time; what was read stays in the buffer for the next run")
+
+const (
+	// mostRestorations is how often in a row a store that broke is restored: a disk
+	// that damages what was just restored needs a person.
+	mostRestorations = 3
+	// soundFor is how long a store must have been sound for the count to begin anew.
+	soundFor = 10 * time.Minute
+)
+
+// runAgain runs the App, and again when its store turned out to be lost or
+// damaged meanwhile: the start is what restores it.
+func runAgain(ctx context.Context, env *Env, opts app.Options, timeout time.Duration) error {
+	for restored := 0; ; restored++ {
+		began := time.Now()
+		a, err := app.New(ctx, opts)
+		if err != nil {
+			return err
+		}
+		err = runApp(ctx, env, a, opts.Once, timeout, opts.Config.ShutdownTimeout)
+		if a.BrokenErr() == nil || ctx.Err() != nil {
+			return err
+		}
+		if time.Since(began) > soundFor {
+			restored = 0
+		}
+		if restored == mostRestorations {
+			return fmt.Errorf("run again: the store broke %d times in a row: %w", restored+1, err)
+		}
+		opts.Logger.LogAttrs(ctx, slog.LevelError, "starting again to restore the store", slog.Any("error", err))
+	}
+}
 
 // runApp starts a, waits for its end and stops it.
 func runApp(ctx context.Context, env *Env, a *app.App, once bool, timeout, grace time.Duration) error {

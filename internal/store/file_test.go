@@ -44,7 +44,7 @@ func withStep(t *testing.T, above int, sql string) fs.FS {
 // filled makes a data directory with some events in it.
 func filled(t *testing.T) (dir string) {
 	t.Helper()
-	dir = t.TempDir()
+	dir = privateDir(t)
 	s := openStore(t, store.Config{Dir: dir})
 	mustAppend(t, openBuffer(t, s, "dev-tenant"), newIntake(0, 100, 1000))
 	if err := s.Close(); err != nil {

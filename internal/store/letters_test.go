@@ -342,7 +342,7 @@ func TestLetterQuota(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		cfg := store.Config{Dir: t.TempDir(), MaxLetterBytes: 10_000, MaxBytes: 5000, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+		cfg := store.Config{Dir: privateDir(t), MaxLetterBytes: 10_000, MaxBytes: 5000, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 		s := openStore(t, cfg)
 		b := openBuffer(t, s, "dev-tenant")
 		for n := range 7 {

@@ -89,7 +89,8 @@ const (
 	eventColumns  = "seq, destination_id, date, date_from, stored_at, log_id, type, body, source"
 	eventColumns2 = "seq, destination_id, date, date_from, stored_at, log_id, type, body, '' AS source"
 	letterList    = "id, tenant_id, kind, created_at, destination_id, source, reason, detail, log_id, type, date, date_from, body"
-	gapColumns    = "id, tenant_id, source, from_id, from_time, to_id, to_time, reason, recorded_at"
+	gapColumns    = "id, tenant_id, source, from_id, from_time, to_id, to_time, reason, recorded_at, healed_at"
+	gapColumns3   = "id, tenant_id, source, from_id, from_time, to_id, to_time, reason, recorded_at"
 	intakeColumns = "id, tenant_id, stored_at, first_seq, last_seq, log_ids"
 )
 
@@ -280,7 +281,11 @@ func (in *intakeOf) write(ctx context.Context, to *sql.Conn, tenant int64, note 
 
 // saveRest copies what else is worth having: gaps, totals, settings.
 func (s *salvager) saveRest(ctx context.Context) error {
-	n, err := s.copyRows(ctx, "gaps", gapColumns, "id", nil)
+	columns := gapColumns
+	if s.version < 4 {
+		columns = gapColumns3
+	}
+	n, err := s.copyRows(ctx, "gaps", columns, "id", nil)
 	s.gaps = n
 	if err != nil {
 		return err

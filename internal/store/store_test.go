@@ -4,6 +4,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,11 +49,22 @@ var start = time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
 // destination is where test events go.
 var destination = pipeline.Destination{LogGroup: "/auth0/dev-tenant", LogStream: "logs"}
 
+// privateDir makes a directory that no other user may reach, so that the store has
+// nothing to say of it.
+func privateDir(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // openStore opens a store that the test closes at its end.
 func openStore(t *testing.T, cfg store.Config) *store.Store {
 	t.Helper()
 	if cfg.Dir == "" {
-		cfg.Dir = t.TempDir()
+		cfg.Dir = privateDir(t)
 	}
 	s, err := store.Open(t.Context(), cfg)
 	if err != nil {
