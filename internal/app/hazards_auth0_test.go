@@ -91,7 +91,7 @@ func logsHazards() map[string]hazard {
 			told:   "poll transient 400",
 			strike: onLogs(emulator.Fault{Status: 400, Body: `{"statusCode":400,"error":"Bad Request","message":"no","errorCode":"invalid_query_string"}`, Header: asJSON}),
 		},
-		"logs: 400 on `from`": {told: "poll transient start from the oldest event", strike: func(s *stage) { s.toAuth0.meddle(refuseFrom) }},
+		"logs: 400 on `from`": {told: "poll misconfigured start from the oldest event", slow: true, brings: true, strike: func(s *stage) { s.toAuth0.meddle(refuseFrom) }},
 		"logs: 500":           {told: "poll transient 500", strike: onLogs(emulator.Fault{Status: 500, Body: `{"statusCode":500}`, Header: asJSON})},
 		"logs: 503 with HTML": {told: "poll transient a proxy may stand between", strike: onLogs(emulator.Fault{Status: 503, Body: "<html>maintenance</html>"})},
 		"logs: hang":          {told: "poll transient no whole answer within 30s", strike: onLogs(emulator.Fault{Kind: emulator.FaultHang})},
