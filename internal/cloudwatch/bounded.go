@@ -19,8 +19,12 @@ const maxAnswer = 16 << 20
 // errAnswerTooLarge says that an answer exceeds maxAnswer.
 var errAnswerTooLarge = errors.New("the answer is larger than 16 MiB; a proxy may stand between")
 
-// errForeign says that an answer is not what CloudWatch Logs answers.
-var errForeign = errors.New("the answer is none of CloudWatch Logs'; a proxy may stand between")
+var (
+	// errForeign says that an answer is not what CloudWatch Logs answers.
+	errForeign = errors.New("the answer is none of CloudWatch Logs'; a proxy may stand between")
+	// errBare says that an answer of success has nothing in it.
+	errBare = errors.New("the answer is a success with nothing in it, which is none of CloudWatch Logs'; a proxy may stand between")
+)
 
 // bounded is an HTTP client whose answers end with an error where they are too
 // large, and where they claim a success without being an object of JSON. The SDK
@@ -64,8 +68,10 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		switch begun := bytes.TrimLeft(p[:n], " \t\r\n"); {
 		case len(begun) > 0 && begun[0] == '{':
 			b.object = false
-		case len(begun) > 0, errors.Is(err, io.EOF):
+		case len(begun) > 0:
 			return 0, errForeign
+		case errors.Is(err, io.EOF):
+			return 0, errBare
 		}
 	}
 	return n, err

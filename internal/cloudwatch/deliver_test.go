@@ -375,11 +375,13 @@ func TestLostAnswersAreNotSentAgain(t *testing.T) {
 	same(t, "calls", 1, len(c.seen("PutLogEvents")))
 }
 
-// TestAlreadyAcceptedIsLookedUp has CloudWatch say that a batch was accepted before:
-// that is believed where the events are found, or cannot be looked up.
+// TestAlreadyAcceptedIsLookedUp has CloudWatch say that a batch was accepted before,
+// or answer success with nothing in it: that is believed where the events are found,
+// or cannot be looked up.
 func TestAlreadyAcceptedIsLookedUp(t *testing.T) {
 	t.Parallel()
-	said := refusal("DataAlreadyAcceptedException", "The given batch of log events has already been accepted.")
+	before := refusal("DataAlreadyAcceptedException", "The given batch of log events has already been accepted.")
+	before.status = http.StatusBadRequest
 	for name, tt := range map[string]struct {
 		lost     bool // it was, and is there
 		readable bool
@@ -391,22 +393,24 @@ func TestAlreadyAcceptedIsLookedUp(t *testing.T) {
 		"cannot be read":     {true, false, 1, 2},
 		"nobody knows of it": {false, false, 0, 2},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				c, a := ready(), said
-				a.lost, a.status = tt.lost, http.StatusBadRequest
-				c.with("PutLogEvents", 1, a)
-				if !tt.readable {
-					c.with("PutLogEvents", 1, said).with("GetLogEvents", -1, refusal("AccessDeniedException", "no"))
-				}
-				s, _ := open(t, c, config())
-				b := doubtful(t, s, batch(ev("a", time.Now())))
-				same(t, "receipt", pipeline.Receipt{}, deliver(t, s, b))
-				same(t, "stored", tt.stored, len(c.stored()))
-				same(t, "calls", tt.calls, len(c.seen("PutLogEvents")))
+		for word, said := range map[string]answer{"accepted before": before, "bare": {status: http.StatusOK, empty: true}} {
+			t.Run(name+", "+word, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					c, first := ready(), said
+					first.lost = tt.lost
+					c.with("PutLogEvents", 1, first)
+					if !tt.readable {
+						c.with("PutLogEvents", 1, said).with("GetLogEvents", -1, refusal("AccessDeniedException", "no"))
+					}
+					s, _ := open(t, c, config())
+					b := doubtful(t, s, batch(ev("a", time.Now())))
+					same(t, "receipt", pipeline.Receipt{}, deliver(t, s, b))
+					same(t, "stored", tt.stored, len(c.stored()))
+					same(t, "calls", tt.calls, len(c.seen("PutLogEvents")))
+				})
 			})
-		})
+		}
 	}
 }
 

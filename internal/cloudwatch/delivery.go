@@ -41,7 +41,7 @@ func (d *delivery) part(ctx context.Context, items []item) error {
 	if err == nil && contradicts(info, len(items)) {
 		return &pipeline.Error{Op: "deliver to " + name(d.dest), Class: pipeline.Transient, OutcomeUnknown: true, Err: errContradiction}
 	}
-	if err == nil || is(err, repeated) && d.resent == outcomeUnchecked { // nothing but its word can be had
+	if err == nil || d.resent == outcomeUnchecked && claims(err) {
 		d.accepts = true
 		d.settle(items, info)
 		return nil
@@ -59,6 +59,11 @@ func (d *delivery) part(ctx context.Context, items []item) error {
 	}
 	return d.part(ctx, items[half:])
 }
+
+// claims reports whether an error is the word of an endpoint that it has the
+// events. It is taken where the destination cannot be read: nothing else can be had
+// there, and without it the events would go again and again.
+func claims(err error) bool { return is(err, repeated) || errors.Is(err, errBare) }
 
 // refuse rejects a single event that CloudWatch refuses, once it is sure that
 // the event is at fault and not the destination, whose refusal every event
