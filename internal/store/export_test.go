@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"strconv"
 	"testing"
 )
@@ -109,3 +110,13 @@ const MirrorName = mirrorName
 
 // NewName is the name of a database that is being put together.
 const NewName = newName
+
+// MakeForeign puts the database of another program into a data directory.
+func MakeForeign(dir string) error {
+	db, err := sql.Open("sqlite", dsn(filepath.Join(dir, fileName), "rwc"))
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(context.Background(), "CREATE TABLE bookmarks (url TEXT); INSERT INTO bookmarks VALUES ('https://example.com')")
+	return errors.Join(err, db.Close())
+}

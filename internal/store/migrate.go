@@ -75,7 +75,7 @@ func schemaVersion(ctx context.Context, conn *sql.Conn, newest int) (int, error)
 	case tables > 0 && app != applicationID:
 		return 0, &pipeline.Error{
 			Op: "open store", Class: pipeline.Misconfigured,
-			Err:  fmt.Errorf("%s is a database of another program", fileName),
+			Err:  fmt.Errorf("%s is %w", fileName, errOtherProgram),
 			Hint: "Set data_dir to a directory of gapless's own.",
 		}
 	case version > newest:

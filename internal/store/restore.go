@@ -52,6 +52,9 @@ var longAgo = time.Unix(1, 0).UTC()
 // restoredHint is what a person does about a restoration.
 const restoredHint = "Read " + ReportName + " in the data directory, find out what happened to the disk, compare with Auth0 where it matters; then delete that file: this clears the condition."
 
+// errOtherProgram says what a file is that has nothing of gapless in it.
+var errOtherProgram = errors.New("a database of another program")
+
 // ErrOtherStore says that the database and the mirror are of different stores.
 var ErrOtherStore = errors.New(fileName + " and " + mirrorName + " belong to different stores")
 
@@ -124,6 +127,8 @@ func (s *Store) findLoss(ctx context.Context, m *mirror, badMirror bool) (*loss,
 	switch {
 	case err != nil && isDamage(err):
 		return &loss{what: fileName + " is damaged: " + err.Error(), there: true}, nil
+	case errors.Is(err, errOtherProgram) && m != nil: // but a store of ours was here
+		return &loss{what: fileName + " was replaced: it is " + errOtherProgram.Error(), there: true}, nil
 	case err != nil:
 		return nil, fault("open store", err)
 	}

@@ -96,6 +96,7 @@ func damages() map[string]damage {
 		"cut within a page":           {do: rewrite(func(b []byte) []byte { return b[:min(len(b), store.PageSize)-17] })},
 		"another file in its place":   {do: rewrite(func([]byte) []byte { return bytes.Repeat([]byte("<html>"), 5000) })},
 		"a directory in its place":    {do: replaceByDir},
+		"another program's database":  {do: both(remove("gapless.db", "gapless.db-wal", "gapless.db-shm"), store.MakeForeign)},
 		"deleted":                     {do: remove("gapless.db")},
 		"deleted with its WAL":        {do: remove("gapless.db", "gapless.db-wal", "gapless.db-shm")},
 		"garbage and no mirror":       {do: both(rewrite(middle), remove(store.MirrorName))},
