@@ -67,6 +67,7 @@ func (r *reader) resume(ctx context.Context, at place) error {
 // overtaken returns the gap between what was read and a page, nil if there is
 // none. Where a page lies at the end of the retention it costs a search.
 func (r *reader) overtaken(ctx context.Context, at place, got fetched) (*event.Gap, error) {
+	r.doubtMark(at, got)
 	if !r.old(got.ServerTime) {
 		return nil, nil //nolint:nilnil // no gap
 	}
@@ -96,6 +97,19 @@ func (r *reader) overtaken(ctx context.Context, at place, got fetched) (*event.G
 	}
 	r.tellGap(ctx, gap)
 	return gap, nil
+}
+
+// doubtMark takes a mark back to the time of the cursor where a page shows that it
+// says too much: the cursor is older than Auth0 may keep it, and what follows on it
+// happened long before the log is said to have been read.
+func (r *reader) doubtMark(at place, got fetched) {
+	stood, timed := event.TimeInID(at.id)
+	if !timed || r.read.IsZero() || got.ServerTime.Sub(stood) <= r.safe(got.ServerTime) || !r.contradicted(got.Page.Events) {
+		return
+	}
+	if stood.Before(r.read.Until) {
+		r.read = event.Mark{}.To(stood)
+	}
 }
 
 // old reports whether what follows on what was read may have been deleted by a

@@ -99,6 +99,48 @@ func TestServedThoughExpired(t *testing.T) {
 	}
 }
 
+// TestMarkSaysTooMuch has events behind the cursor that the log does not explain: it
+// was read to its end a moment ago, and now they are younger than the cursor but
+// happened long before that, or the cursor is much too young for being gone. What
+// lies between may be missing, and nothing that is kept may be.
+func TestMarkSaysTooMuch(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		first, then time.Duration // ago
+		refused     bool
+		reason      string
+	}{
+		"an old cursor, refused":  {100 * time.Hour, 50 * time.Hour, true, "Auth0 no longer keeps what follows the cursor"},
+		"an old cursor, served":   {100 * time.Hour, 50 * time.Hour, false, keptForADay},
+		"a young cursor, refused": {3 * time.Hour, 2 * time.Hour, true, "Auth0 no longer keeps what follows the cursor"},
+		"a minute old, refused":   {2 * time.Minute, time.Second, true, "Auth0 no longer keeps what follows the cursor"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, disk := new(fakeAuth0), new(pipelinetest.Pages)
+				history(s, 30, time.Second, tt.first, false)
+				restart(t, s, source.PollConfig{Interval: time.Second}, disk, 10*time.Second)
+				last := s.ids()[29]
+				s.log, s.knownOnly = nil, tt.refused
+				history(s, 10, time.Second/10, tt.then, false)
+				kept := s.ids()
+				restart(t, s, source.PollConfig{Interval: time.Second}, disk, time.Hour)
+				if missing := disk.Missing(kept); len(missing) > 0 {
+					t.Errorf("%d of the events kept are missing", len(missing))
+				}
+				found := gaps(disk)
+				if len(found) != 1 || found[0].FromID != last || found[0].ToID != kept[0] || found[0].Reason != tt.reason {
+					t.Errorf("gaps %+v, want one from %s to %s", found, last, kept[0])
+				}
+				if len(found) == 1 && !found[0].FromTime.Before(found[0].ToTime) {
+					t.Errorf("the gap is from %v to %v", found[0].FromTime, found[0].ToTime)
+				}
+			})
+		})
+	}
+}
+
 // TestNothingIsKept is down for longer than the retention and finds an empty log:
 // whether anything had happened nobody can tell, so it is a gap, once. While it
 // runs on, and when it was down for hours only, there is none.

@@ -19,9 +19,9 @@ const healMargin = 5 * time.Minute
 // older than the retention, or unknown. Any other error is returned.
 //
 // Where it is sure that nothing lies between the two, as on a tenant whose last
-// event has merely grown old, reading goes on at the time of the old place.
-// Otherwise the gap is stored, together with the start from the oldest event
-// that Auth0 still keeps. A start that is refused as well is an error.
+// event has merely grown old, reading goes on without a word. Otherwise the gap is
+// stored, together with the start from the oldest event that Auth0 still keeps. A
+// start that is refused as well is an error.
 func (r *reader) recover(ctx context.Context, at place, err error) (place, error) {
 	if !isKind(err, auth0.BadCursor) {
 		return at, err
@@ -40,23 +40,38 @@ func (r *reader) recover(ctx context.Context, at place, err error) (place, error
 		return at, err
 	}
 	r.learn(s)
-	if from, ok := r.complete(at.id, s); ok {
+	if from, ok := r.keptSince(at.id, s); ok {
 		r.logger.LogAttrs(ctx, slog.LevelWarn, "Auth0 refuses the cursor, nothing is missing; going on by time",
 			slog.String("cursor", at.id), slog.Time("from", from))
 		next := place{since: latest(from.Add(-max(healMargin, r.cfg.Overlap)), at.since)}
 		return next, r.hand(ctx, []event.Page{{Cursor: next.cursor()}})
 	}
-	gap := &event.Gap{FromID: at.id, FromTime: latest(r.stoodAt(at.id), r.read.Until), Reason: reasonRefused}
-	accounted := s.first.ServerTime // an empty log has been read
+	next := place{since: at.since}
+	if r.grewOld(at.id, s) {
+		r.logger.LogAttrs(ctx, slog.LevelInfo, "the last event has grown older than Auth0 keeps the log, nothing is missing; going on with the oldest kept",
+			slog.String("cursor", at.id))
+		return next, r.hand(ctx, []event.Page{{Cursor: next.cursor()}})
+	}
+	gap := r.gapBehind(at.id, s)
+	r.tellGap(ctx, gap)
+	r.read = event.Mark{}.To(gap.ToTime)
+	if len(s.first.Page.Events) == 0 { // the gap has no end that is known, but an empty log has been read
+		gap.ToTime = time.Time{}
+	}
+	return next, r.hand(ctx, []event.Page{{Cursor: next.cursor(), Gap: gap, Mark: r.read}})
+}
+
+// gapBehind returns the span between a cursor that is refused and what is kept.
+func (r *reader) gapBehind(id string, s search) *event.Gap {
+	gap := &event.Gap{FromID: id, FromTime: r.stoodAt(id), ToTime: s.first.ServerTime, Reason: reasonRefused}
 	if len(s.first.Page.Events) > 0 {
 		oldest := s.first.Page.Events[0]
 		gap.ToID, gap.ToTime = oldest.LogID, oldest.Date
-		accounted = oldest.Date
 	}
-	r.tellGap(ctx, gap)
-	r.read = event.Mark{}.To(accounted)
-	next := place{since: at.since}
-	return next, r.hand(ctx, []event.Page{{Cursor: next.cursor(), Gap: gap, Mark: r.read}})
+	if until := r.read.Until; !gap.ToTime.Before(until) { // or the mark is not to be believed
+		gap.FromTime = latest(gap.FromTime, until)
+	}
+	return gap
 }
 
 // reasonRefused is the reason of a gap behind a cursor that Auth0 refuses.
@@ -97,24 +112,59 @@ func (r *reader) stoodAt(id string) time.Time {
 	return t
 }
 
-// complete returns up to when the log is known to be read, if nothing behind that
-// can have been deleted: Auth0 is sure to keep what is no older, or the oldest
-// event kept is not younger.
-func (r *reader) complete(id string, s search) (time.Time, bool) {
-	now := s.first.ServerTime
-	if !r.read.IsZero() && now.Sub(r.read.Until) < r.safe(now) {
-		return r.read.Until, true
+// keptSince returns the time of a cursor, if the oldest event kept lies no further
+// on in the log: then nothing behind the cursor can have been deleted, and what is
+// dated before it has been read.
+func (r *reader) keptSince(id string, s search) (time.Time, bool) {
+	if len(s.first.Page.Events) == 0 {
+		return time.Time{}, false
 	}
+	oldest := s.first.Page.Events[0]
 	stood, timed := event.TimeInID(id)
 	if !timed && id == r.last.id {
 		stood = r.last.oldest // dates are not in order: be careful
 	}
-	stood = latest(stood, r.read.Until)
-	events := s.first.Page.Events
-	if stood.IsZero() || stood.After(now) || len(events) == 0 || events[0].Date.After(stood) {
-		return time.Time{}, false
+	_, usual := event.TimeInID(oldest.LogID)
+	switch {
+	case timed && usual: // ids tell it without a doubt
+		return stood, oldest.LogID == id || leadsBack(id, oldest.LogID)
+	case stood.IsZero() && r.fullyRead(s): // an id of no known time: up to the mark, then
+		return r.read.Until, oldest.Date.Before(r.read.Until)
+	default:
+		return stood, !stood.IsZero() && !stood.After(s.first.ServerTime) && !oldest.Date.After(stood)
 	}
-	return stood, true
+}
+
+const (
+	// shortestRetention is that of the smallest plan, see docs/config.md.
+	shortestRetention = 24 * time.Hour
+	// contradicts is how much older than the end of what was read an event behind it
+	// must be for saying that it was not read: far more than Auth0 takes to index one.
+	contradicts = time.Hour
+)
+
+// grewOld reports whether a cursor is refused for nothing but its age, on a log
+// that was read to its end a while ago: all that is kept lies behind it, and
+// happened since. A young cursor has no such reason to be refused.
+func (r *reader) grewOld(id string, s search) bool {
+	now := s.first.ServerTime
+	if stood := r.stoodAt(id); !stood.IsZero() && now.Sub(stood) < surely(min(r.cfg.Retention, shortestRetention)) {
+		return false
+	}
+	return r.fullyRead(s) && !r.contradicted(s.first.Page.Events)
+}
+
+// fullyRead reports whether the log was read up to a time from which on Auth0 is
+// sure to keep everything.
+func (r *reader) fullyRead(s search) bool {
+	now := s.first.ServerTime
+	return !r.read.IsZero() && now.Sub(r.read.Until) < r.safe(now)
+}
+
+// contradicted reports whether the first of events behind the cursor is so much
+// older than the end of what was read that it cannot have been read.
+func (r *reader) contradicted(events []event.Event) bool {
+	return len(events) > 0 && oldestDate(events[:1]).Before(r.read.Until.Add(-contradicts))
 }
 
 // latest returns the later of two times.
