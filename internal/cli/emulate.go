@@ -18,7 +18,10 @@ func newEmulateCommand(env *Env) *cobra.Command {
 		Long: `Starts an emulated Auth0 tenant and an emulated CloudWatch Logs endpoint, for
 tests and trials of any software that speaks to either. Each request is logged on
 a line to standard error. Faults can be scripted over HTTP: POST them to
-/_emulator/faults of either; /_emulator/stats counts what was asked.`,
+/_emulator/faults of either; /_emulator/stats counts what was asked. The tenant
+pushes the log streams of type http that are created over its API; what is to go
+wrong with that is PUT to its /_emulator/push-faults, as shares from 0 to 1:
+duplicates, holes, reordered, bursts, repeats, truncated, broken, not_json, slow.`,
 		Example: "  gapless emulate --events 500 --rate 1\n  gapless emulate --json --data ./emulated --duration 1h\n  gapless emulate --access-key AKIDEXAMPLE:example-secret --tenant-cert tenant.pem",
 		Args:    noArgs,
 	}

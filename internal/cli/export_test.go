@@ -2,10 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gaplesslogs/gapless/internal/emulator/tenant"
 )
 
 // Root is the whole tree of commands.
@@ -59,3 +62,15 @@ func Fit(line string, columns int) string { return fit(line, columns) }
 
 // ShellWord is shellWord.
 func ShellWord(s string) string { return shellWord(s) }
+
+// StagedTenant makes what emulate runs, with --stream-http or without, and hands
+// the tenant to use before it ends it.
+func StagedTenant(streamHTTP bool, use func(*tenant.Server)) error {
+	s := &stage{}
+	err := s.make(&stageFlags{plan: unlimited, streamHTTP: streamHTTP}, nil)
+	if err == nil {
+		use(s.tenant)
+	}
+	s.cancel = func() {}
+	return errors.Join(err, s.close(context.Background()))
+}

@@ -53,6 +53,7 @@ type stageFlags struct {
 	// Of emulate alone.
 	accessKeys []string
 	tenantCert string
+	streamHTTP bool
 }
 
 // addEmulateFlags gives cmd the flags that make the emulators stricter towards
@@ -61,6 +62,7 @@ func (f *stageFlags) addEmulateFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringArrayVar(&f.accessKeys, "access-key", nil, "check the signature of each call to CloudWatch Logs against this key, as `ID:SECRET`; may be repeated")
 	fs.StringVar(&f.tenantCert, "tenant-cert", "", "serve the tenant over HTTPS, and write the certificate of the authority that it is signed by to `FILE`, for SSL_CERT_FILE and the like")
+	fs.BoolVar(&f.streamHTTP, "stream-http", false, "let log streams push to http:// on loopback too; Auth0 takes https:// alone")
 }
 
 // addStageFlags gives cmd the flags of the emulators.
@@ -204,6 +206,7 @@ func (s *stage) make(f *stageFlags, logger *slog.Logger) (err error) {
 	s.tenant, err = tenant.New(tenant.Options{
 		TenantName: stageTenant, ClientID: stageClientID, ClientSecret: stageSecret,
 		Plan: planOf(f.plan), Seed: f.seed, DataDir: dir("tenant"), Logger: part(logger, "tenant"),
+		Streams: tenant.StreamOptions{LoopbackHTTP: f.streamHTTP},
 	})
 	if err != nil {
 		return f.dataError(fmt.Errorf("start the tenant: %w", err))

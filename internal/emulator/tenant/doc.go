@@ -4,8 +4,9 @@
 //	Generator ──┐
 //	/oauth/token├─► log ─► journal on disk (optional)
 //	/api/v2/users│   │
-//	Append ─────┘    └─► GET /api/v2/logs   by checkpoint (from, take) and by search (q, sort, page)
-//	                     GET /api/v2/logs/{id}
+//	Append ─────┘    ├─► GET /api/v2/logs   by checkpoint (from, take) and by search (q, sort, page)
+//	                 │   GET /api/v2/logs/{id}
+//	                 └─► log streams, made by POST /api/v2/log-streams: requests to a webhook, or events for EventBridge
 //
 // Pages are ordered by log_id, not by date; ids have the form of the real ones,
 // ascend strictly, and several share the time in them. Rate limits, retention
@@ -13,6 +14,15 @@
 // event in the log, as token requests and new users do. Faults strike by script
 // (see the package emulator), and events can come late.
 //
-// What it does not do: people signing in, other parts of the Management API, and
+// A log stream pushes what enters the log as Auth0 documents it: at least once,
+// with three tries that begin again after a rest, until seven days of failure
+// suspend it; what it could not push waits for as long as the retention. It starts
+// in the past with startFrom. PushFaults make it repeat events, leave some out,
+// change their order, come in bursts, slowly, and with bad bodies; Stats counts
+// each of them. How large Auth0's requests are, how long it waits and what it
+// takes for success is not known: StreamOptions has our figures, and 2xx is
+// success.
+//
+// What it does not do: the six types of log streams for other products, people signing in, other parts of the Management API, and
 // anything for which Auth0's behaviour is not known.
 package tenant

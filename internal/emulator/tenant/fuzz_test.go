@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gaplesslogs/gapless/internal/emulator"
 	"github.com/gaplesslogs/gapless/internal/emulator/tenant"
 )
 
@@ -39,13 +40,18 @@ func FuzzToken(f *testing.F) {
 // FuzzRequest holds that no request with a token is answered with a fault of the
 // server.
 func FuzzRequest(f *testing.F) {
-	s := start(f, tenant.Options{})
+	nobody := &http.Client{Transport: emulator.Transport(http.NotFoundHandler())} // a log stream must not leave the machine
+	s := start(f, tenant.Options{Streams: tenant.StreamOptions{HTTPClient: nobody}})
 	history(f, s, 30)
 	c := login(f, s)
 	f.Add("GET", "/api/v2/logs?from=1&take=100", "")
 	f.Add("GET", "/api/v2/logs?page=9&per_page=101&sort=date:-1&fields=date,type&include_fields=false&include_totals=true", "")
 	f.Add("GET", "/api/v2/logs/../logs", "")
 	f.Add("POST", "/api/v2/users", `{"connection":"Username-Password-Authentication","email":"ann@example.com","password":"x"}`)
+	f.Add("POST", "/api/v2/log-streams", `{"type":"http","sink":{"httpEndpoint":"https://example.com"},"startFrom":"2026-11-01T00:00:00Z"}`)
+	f.Add("PATCH", "/api/v2/log-streams/lst_0000000000000001", `{"status":"paused","filters":[{}],"pii_config":{}}`)
+	f.Add("DELETE", "/api/v2/log-streams/lst_0000000000000001", "")
+	f.Add("PUT", "/_emulator/push-faults", `{"holes":1,"slow_for":"1s"}`)
 	f.Add("POST", "/_emulator/events", `{"count":-1,"rate":1e99}`)
 	f.Add("POST", "/_emulator/events", `[{"log_id":"a"},7]`)
 	f.Fuzz(func(t *testing.T, method, target, body string) {

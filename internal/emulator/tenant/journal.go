@@ -14,7 +14,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// journal keeps events and users on disk, one JSON object a line, in the order
+// journal keeps events, users and log streams on disk, one JSON object a line, in the order
 // in which they came. A line that a crash cut short is dropped at the next
 // start.
 type journal struct {
@@ -35,13 +35,26 @@ const journalChunk = 1 << 20
 // ErrInUse says that another server has the data directory.
 var ErrInUse = errors.New("data directory is in use by another tenant server")
 
-// journalLine is one line: a user, or an event and when it was stored. An event
+// journalLine is one line: a user, an event and when it was stored, or what
+// became of a log stream. An event
 // that spans lines is kept as text instead.
 type journalLine struct {
 	At    int64           `json:"at,omitempty"`
 	Event json.RawMessage `json:"event,omitempty"`
 	Text  string          `json:"text,omitempty"`
 	User  json.RawMessage `json:"user,omitempty"`
+
+	// A log stream as it was made or changed, the events that were pushed on one,
+	// and the id of one that was deleted.
+	Stream json.RawMessage `json:"stream,omitempty"`
+	Pushed *pushedLine     `json:"pushed,omitempty"`
+	Gone   string          `json:"stream_gone,omitempty"`
+}
+
+// pushedLine names events that need not be pushed again.
+type pushedLine struct {
+	ID     string   `json:"id"`
+	LogIDs []string `json:"log_ids"`
 }
 
 // openJournal opens the journal in dir and hands every line to load.
@@ -132,6 +145,36 @@ func (j *journal) user(u []byte) error {
 		return nil
 	}
 	j.buf = append(append(append(j.buf, `{"user":`...), u...), '}', '\n')
+	return j.flush()
+}
+
+// stream writes a log stream as it is now; from is not zero for a new one that
+// starts in the past.
+func (j *journal) stream(l logStream, from time.Time) error {
+	sl := streamLine{logStream: l}
+	if !from.IsZero() {
+		sl.From = &from
+	}
+	return j.line(map[string]any{"stream": sl})
+}
+
+// streamGone writes that a log stream was deleted.
+func (j *journal) streamGone(id string) error { return j.line(map[string]any{"stream_gone": id}) }
+
+// pushed writes that events need not be pushed again on a log stream.
+func (j *journal) pushed(id string, logIDs []string) error {
+	return j.line(map[string]any{"pushed": pushedLine{id, logIDs}})
+}
+
+func (j *journal) line(v map[string]any) error {
+	if j == nil {
+		return nil
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	j.buf = append(append(j.buf, data...), '\n')
 	return j.flush()
 }
 

@@ -129,8 +129,3 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) {
 	}
 	writeRaw(w, e.raw)
 }
-
-// getLogStreams serves GET /api/v2/log-streams: the tenant has none.
-func (s *Server) getLogStreams(w http.ResponseWriter, _ *http.Request) {
-	writeRaw(w, []byte("[]"))
-}

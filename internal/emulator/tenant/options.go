@@ -42,7 +42,7 @@ type Options struct {
 	ServeExpired bool
 	// Delay is how long after the time in its log_id an event can be read.
 	Delay time.Duration
-	// DataDir is where events and users are kept across restarts, made if it is
+	// DataDir is where events, users and log streams are kept across restarts, made if it is
 	// missing; empty keeps them in memory alone.
 	DataDir string
 	// Seed determines the traffic and whatever else is made up.
@@ -52,14 +52,19 @@ type Options struct {
 	Quirks   float64
 	// Logger gets a line for each request; nil means silence.
 	Logger *slog.Logger
+	// Streams says how log streams push.
+	Streams StreamOptions
 	// Faults is the script of what goes wrong; nil means an empty one.
 	Faults *emulator.Faults
 }
 
-// DefaultScopes returns the scopes of an application that may read logs and
-// create users.
+// DefaultScopes returns the scopes of an application that may read logs, manage
+// log streams and create users.
 func DefaultScopes() []string {
-	return []string{"read:logs", "read:logs_users", "read:log_streams", "read:users", "create:users"}
+	return []string{
+		"read:logs", "read:logs_users", "read:log_streams", "create:log_streams", "update:log_streams", "delete:log_streams",
+		"read:users", "create:users",
+	}
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -92,6 +97,11 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Retention == 0 {
 		o.Retention = limits.retention
 	}
+	streams, err := o.Streams.withDefaults(o.Plan)
+	if err != nil {
+		return o, err
+	}
+	o.Streams = streams
 	if o.Faults == nil {
 		o.Faults = emulator.NewFaults()
 	}

@@ -13,6 +13,10 @@ const (
 	opLogs       = "GET /api/v2/logs"
 	opLog        = "GET /api/v2/logs/{id}"
 	opLogStreams = "GET /api/v2/log-streams"
+	opNewStream  = "POST /api/v2/log-streams"
+	opLogStream  = "GET /api/v2/log-streams/{id}"
+	opSetStream  = "PATCH /api/v2/log-streams/{id}"
+	opEndStream  = "DELETE /api/v2/log-streams/{id}"
 	opCreateUser = "POST /api/v2/users"
 	opUser       = "GET /api/v2/users/{id}"
 )
@@ -21,7 +25,7 @@ const (
 // method and path.
 func operation(r *http.Request) string {
 	path := r.URL.Path
-	for _, prefix := range [...]string{"/api/v2/logs/", "/api/v2/users/"} {
+	for _, prefix := range [...]string{"/api/v2/logs/", "/api/v2/users/", "/api/v2/log-streams/"} {
 		if rest, ok := strings.CutPrefix(path, prefix); ok && rest != "" && !strings.Contains(rest, "/") {
 			path = prefix + "{id}"
 		}
@@ -37,6 +41,10 @@ func (s *Server) routes() http.Handler {
 	api.Handle(opLogs, s.authorized(s.getLogs, "read:logs", "read:logs_users"))
 	api.Handle(opLog, s.authorized(s.getLog, "read:logs", "read:logs_users"))
 	api.Handle(opLogStreams, s.authorized(s.getLogStreams, "read:log_streams"))
+	api.Handle(opNewStream, s.authorized(s.createLogStream, "create:log_streams"))
+	api.Handle(opLogStream, s.authorized(s.getLogStream, "read:log_streams"))
+	api.Handle(opSetStream, s.authorized(s.patchLogStream, "update:log_streams"))
+	api.Handle(opEndStream, s.authorized(s.deleteLogStream, "delete:log_streams"))
 	api.Handle(opCreateUser, s.authorized(s.createUser, "create:users"))
 	api.Handle(opUser, s.authorized(s.getUser, "read:users"))
 	api.HandleFunc("/api/v2/", notFound)
@@ -52,6 +60,7 @@ func (s *Server) routes() http.Handler {
 	root.Handle(emulator.FaultsPath, s.opts.Faults)
 	root.HandleFunc("POST /_emulator/events", s.adminEvents)
 	root.HandleFunc("GET /_emulator/stats", s.adminStats)
+	root.HandleFunc(pushFaultsPath, s.adminPushFaults)
 	return root
 }
 

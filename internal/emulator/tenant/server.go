@@ -36,6 +36,10 @@ type Server struct {
 	users     map[string]account // by connection and e-mail address
 	closed    bool
 
+	// The log streams in the order of their creation, guarded by mu.
+	streams    []*stream
+	lastStream int // the number in the newest id
+
 	done chan struct{} // closed by Close
 	runs sync.WaitGroup
 }
@@ -51,6 +55,8 @@ type Stats struct {
 	Events int `json:"events"`
 	// Users is how many users were created over the API.
 	Users int `json:"users"`
+	// Streams counts what was done on each log stream, by its id.
+	Streams map[string]StreamStats `json:"streams,omitempty"`
 }
 
 // New returns a tenant. The caller ends it with Close.
@@ -79,6 +85,11 @@ func New(opts Options) (*Server, error) {
 		}
 	}
 	s.handler = s.routes()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.streams {
+		s.launch(st)
+	}
 	return s, nil
 }
 
@@ -90,16 +101,20 @@ func tokenKey(opts Options) []byte {
 	return sum[:]
 }
 
-// load fills the log and the users from dir.
+// load fills the log, the users and the log streams from dir.
 func (s *Server) load(dir string) error {
 	var entries []entry
 	oldest := int64(0)
 	if s.opts.Retention > 0 {
 		oldest = time.Now().Add(-s.opts.Retention).UnixMilli()
 	}
+	streams := streamLoader{s, make(map[string]map[string]bool)}
 	j, err := openJournal(dir, func(line journalLine) error {
 		if line.User != nil {
 			return s.loadUser(line.User)
+		}
+		if err := streams.line(line, entries); err != nil {
+			return err
 		}
 		e, ok, err := line.entry()
 		if err != nil || !ok {
@@ -108,12 +123,14 @@ func (s *Server) load(dir string) error {
 		s.generator.mint.seen(e.id)
 		if e.at >= oldest {
 			entries = append(entries, e)
+			s.enqueue(entries[len(entries)-1:])
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	streams.finish()
 	s.journal = j
 	if err := s.log.insert(entries); err != nil {
 		return errors.Join(err, j.Close())
@@ -121,7 +138,7 @@ func (s *Server) load(dir string) error {
 	return nil
 }
 
-// Close ends the runs, waits for them, and closes the journal. Requests that
+// Close ends the runs and the pushing, waits for them, and closes the journal. Requests that
 // would write fail from then on; reading goes on.
 func (s *Server) Close() error {
 	s.mu.Lock()
@@ -131,8 +148,14 @@ func (s *Server) Close() error {
 	}
 	s.closed = true
 	close(s.done)
+	for _, st := range s.streams {
+		st.cancel()
+	}
 	s.mu.Unlock()
 	s.runs.Wait()
+	if s.opts.Streams.ownClient {
+		s.opts.Streams.HTTPClient.CloseIdleConnections()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.journal.Close(); err != nil {
@@ -166,13 +189,13 @@ func (s *Server) Events() [][]byte {
 // Stats returns what the server did since New.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
-	users := len(s.users)
+	users, streams := len(s.users), s.streamStats()
 	s.mu.Unlock()
 	s.statsMu.Lock()
 	defer s.statsMu.Unlock()
 	stats := s.stats
 	stats.Requests = maps.Clone(s.stats.Requests)
-	stats.Events, stats.Users = s.Len(), users
+	stats.Events, stats.Users, stats.Streams = s.Len(), users, streams
 	return stats
 }
 

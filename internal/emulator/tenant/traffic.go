@@ -37,7 +37,8 @@ func (m made) entry(raw []byte) entry {
 	return entry{key: m.id, id: m.id, at: m.at.UnixMilli(), date: m.date.UnixMilli(), code: m.code, raw: raw}
 }
 
-// keep puts entries into the log and the journal. s.mu is held.
+// keep puts entries into the log and the journal, and hands them to the log
+// streams. s.mu is held.
 func (s *Server) keep(entries []entry) error {
 	if s.closed {
 		return ErrClosed
@@ -45,7 +46,18 @@ func (s *Server) keep(entries []entry) error {
 	if err := s.log.insert(entries); err != nil {
 		return err
 	}
-	return s.journal.events(entries)
+	if err := s.journal.events(entries); err != nil {
+		return err
+	}
+	s.enqueue(entries)
+	return nil
+}
+
+// enqueue hands entries to the log streams. s.mu is held.
+func (s *Server) enqueue(entries []entry) {
+	for _, st := range s.streams {
+		st.enqueue(entries)
+	}
 }
 
 // Append adds an event as it is: it must be a JSON object with a log_id or _id
