@@ -28,7 +28,7 @@ func pushed(t *testing.T, opts tenant.StreamOptions, r *receiver) (all []string,
 	opts.HTTPClient = r.client()
 	s := start(t, tenant.Options{Seed: 7, Streams: opts})
 	id := stream(t, s, toHook)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	if err := s.Run(ctx, 10); err != nil {
 		t.Fatal(err)
@@ -141,16 +141,18 @@ func TestBursts(t *testing.T) {
 		if ids := r.ids(t); !slices.Equal(ids, all) {
 			t.Errorf("%d events, %d pushed", len(all), len(ids))
 		}
-		large := 0
+		large, largest := 0, 0
 		for _, p := range r.got() {
-			if n := bytes.Count(p.body, []byte("\n")); n > 50 && n <= 100 {
+			n := bytes.Count(p.body, []byte("\n"))
+			if largest = max(largest, n); n > 10 {
 				large++
-			} else if n > 10 {
-				t.Errorf("a request holds %d events", n)
 			}
 		}
-		if large == 0 || large < c.Bursts-1 || large > c.Bursts { // the last one may have had less to gather
+		if large < c.Bursts-1 || large > c.Bursts || c.Bursts == 0 { // in the end there may be little to gather
 			t.Errorf("%d large requests, %d bursts", large, c.Bursts)
+		}
+		if largest < 90 || largest > 100 {
+			t.Errorf("the largest request holds %d events", largest)
 		}
 	})
 }
