@@ -19,8 +19,9 @@ var (
 
 // Append stores an intake, see pipeline.Buffer. When ctx ends before the commit
 // begins nothing is stored; from then on Append waits for the outcome. An
-// intake without a new event passes a full buffer, and so does one that an
-// empty buffer has no room for, since it would never find any.
+// intake without a new event passes a full buffer and a full disk, and so does one that an
+// empty buffer has no room for, since it would never find any. On a disk that is
+// nearly full what is left is kept for delivery.
 func (b *Buffer) Append(ctx context.Context, source string, in pipeline.Intake) (pipeline.Appended, error) {
 	if ctx.Err() != nil {
 		return pipeline.Appended{}, context.Cause(ctx)
@@ -29,7 +30,7 @@ func (b *Buffer) Append(ctx context.Context, source string, in pipeline.Intake) 
 	if err := a.copyEvents(ctx); err != nil {
 		return pipeline.Appended{}, err
 	}
-	if err := b.store.writer.do(ctx, &job{buffer: b, run: a.run, applied: a.applied}); err != nil {
+	if err := b.store.writer.do(ctx, &job{buffer: b, run: a.run, applied: a.applied, grows: a.size()}); err != nil {
 		return pipeline.Appended{}, a.fault(ctx, err)
 	}
 	return pipeline.Appended{Stored: len(a.fresh), Duplicates: len(in.Entries) - len(a.fresh)}, nil
@@ -101,6 +102,11 @@ func (a *appending) run(ctx context.Context, t *tx) error {
 	if err := a.b.room(f, size, a.unreadable()); err != nil {
 		return err
 	}
+	if len(a.fresh) > 0 || len(a.in.Unreadable) > 0 {
+		if err := t.w.reserve.refuse(); err != nil {
+			return err
+		}
+	}
 	if len(a.fresh) > 0 {
 		if err := a.insertEvents(ctx, t); err != nil {
 			return err
@@ -117,6 +123,15 @@ func (a *appending) run(ctx context.Context, t *tx) error {
 	}
 	t.setFigures(f)
 	return a.insertRest(ctx, t)
+}
+
+// size returns the bytes that the intake may bring, known or not.
+func (a *appending) size() int64 {
+	n := a.unreadable()
+	for _, e := range a.offered {
+		n += int64(len(e.body))
+	}
+	return n
 }
 
 // unreadable returns the bytes of the pieces that are no events.

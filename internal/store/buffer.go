@@ -47,7 +47,7 @@ func openBuffer(ctx context.Context, s *Store, tenant string) (*Buffer, error) {
 		windows: make(map[int64]*window), backlog: make(map[string]time.Time),
 		leases: make(map[int64]*entry), leased: make(map[int64]bool), settling: make(map[int64]chan struct{}),
 	}
-	err := s.writer.do(ctx, &job{run: func(ctx context.Context, t *tx) error { return b.load(ctx, t, s.writer.nextSeq-1) }})
+	err := s.writer.do(ctx, &job{drains: true, run: func(ctx context.Context, t *tx) error { return b.load(ctx, t, s.writer.nextSeq-1) }})
 	if err != nil {
 		return nil, fault("read tenant", err)
 	}

@@ -127,7 +127,7 @@ func (b *Buffer) mark(ctx context.Context, batch pipeline.Batch) error {
 	if len(m.list) == 0 {
 		return nil
 	}
-	return b.store.writer.do(ctx, &job{buffer: b, run: m.run, applied: m.applied})
+	return b.store.writer.do(ctx, &job{buffer: b, run: m.run, applied: m.applied, drains: true})
 }
 
 // run writes the mark.

@@ -47,7 +47,7 @@ func fault(op string, err error) error {
 	}
 	switch e.Code() & 0xff { // the rest tells variants apart
 	case sqlite3.SQLITE_FULL:
-		out.Hint = "The disk of the data directory is full: make room on it, or set a smaller max_buffer_bytes."
+		out.Hint = fullHint
 	case sqlite3.SQLITE_IOERR:
 		out.Hint = "The disk of the data directory does not take or give data: look at its health and at the system log."
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
@@ -57,6 +57,19 @@ func fault(op string, err error) error {
 		out.Hint = "Give the user that gapless runs as the right to read and write the data directory and the files in it."
 	}
 	return out
+}
+
+// isFull says whether a write has failed for want of room, be it for the file -shm.
+func isFull(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE:
+		return true
+	}
+	return false
 }
 
 // damagedHint is what to do with a file that SQLite cannot read.

@@ -120,3 +120,20 @@ func MakeForeign(dir string) error {
 	_, err = db.ExecContext(context.Background(), "CREATE TABLE bookmarks (url TEXT); INSERT INTO bookmarks VALUES ('https://example.com')")
 	return errors.Join(err, db.Close())
 }
+
+// ReserveName is the file that holds room for delivery.
+const ReserveName = reserveName
+
+// ConfigWithSpace is the configuration of a store on a file system of a size, of
+// which as much is free as free returns.
+func ConfigWithSpace(dir string, total int64, free func() int64) Config {
+	return Config{Dir: dir, space: func(string) (space, error) { return space{free: free(), total: total}, nil }}
+}
+
+// LookAtRoom looks at once how much room there is.
+func LookAtRoom(ctx context.Context, s *Store) error {
+	return s.writer.do(ctx, &job{alone: true, run: func(ctx context.Context, t *tx) error {
+		t.w.lookAtRoom(ctx, t.now, 0)
+		return nil
+	}})
+}

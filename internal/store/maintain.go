@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
-	"strconv"
 	"time"
 )
 
@@ -39,6 +38,8 @@ const (
 func (s *Store) maintain(ctx context.Context) {
 	ticker := time.NewTicker(maintainEvery)
 	defer ticker.Stop()
+	room := time.NewTicker(2 * roomEvery)
+	defer room.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -46,6 +47,8 @@ func (s *Store) maintain(ctx context.Context) {
 		case <-ticker.C:
 			s.checkPlace() //nolint:contextcheck // it is told whatever ctx does
 			s.tidy(ctx)
+		case <-room.C:
+			s.watchRoom(ctx)
 		}
 	}
 }
@@ -81,7 +84,7 @@ type oldIntake struct {
 func (s *Store) prune(ctx context.Context) error {
 	var after oldIntake
 	for more := true; more; {
-		err := s.writer.do(ctx, &job{run: func(ctx context.Context, t *tx) error {
+		err := s.writer.do(ctx, &job{drains: true, run: func(ctx context.Context, t *tx) error {
 			last, err := pruneStep(ctx, t, after, t.now.Add(-s.cfg.DedupWindow))
 			more = last != after
 			after = last
@@ -161,7 +164,7 @@ func (in *oldIntake) forget(ctx context.Context, t *tx) error {
 // window ago, when the event has left the buffer.
 func (s *Store) pruneLetterIDs(ctx context.Context) error {
 	for more := true; more; {
-		err := s.writer.do(ctx, &job{run: func(ctx context.Context, t *tx) error {
+		err := s.writer.do(ctx, &job{drains: true, run: func(ctx context.Context, t *tx) error {
 			n, err := pruneLetterIDsStep(ctx, t, t.now.Add(-s.cfg.DedupWindow))
 			more = n > 0
 			return err
@@ -216,7 +219,7 @@ func splitIDs(b []byte) (ids [][]byte) {
 
 // pruneCounts forgets old counts by minute.
 func (s *Store) pruneCounts(ctx context.Context) error {
-	err := s.writer.do(ctx, &job{run: func(ctx context.Context, t *tx) error {
+	err := s.writer.do(ctx, &job{drains: true, run: func(ctx context.Context, t *tx) error {
 		return t.exec(ctx, "DELETE FROM counts WHERE minute < ?", t.now.Add(-countsKept).Unix()/60)
 	}})
 	return fault("forget counts", err)
@@ -227,7 +230,7 @@ func (s *Store) pruneCounts(ctx context.Context) error {
 func (s *Store) shrink(ctx context.Context) error {
 	for {
 		var left bool
-		err := s.writer.do(ctx, &job{alone: true, run: func(ctx context.Context, t *tx) (err error) {
+		err := s.writer.do(ctx, &job{alone: true, drains: true, run: func(ctx context.Context, t *tx) (err error) {
 			left, err = shrinkStep(ctx, t)
 			return err
 		}})
@@ -251,7 +254,7 @@ func shrinkStep(ctx context.Context, t *tx) (left bool, err error) {
 		return false, nil
 	}
 	drop := func(*sql.Rows) error { return nil }
-	if err := t.query(ctx, drop, vacuum); err != nil {
+	if err := t.query(ctx, drop, "PRAGMA "+t.w.vacuum()); err != nil {
 		return false, err
 	}
 	// The file becomes shorter only when the WAL is folded into it. Passive: it
@@ -262,9 +265,6 @@ func shrinkStep(ctx context.Context, t *tx) (left bool, err error) {
 	now, err := t.pragma(ctx, "freelist_count")
 	return now < free, err
 }
-
-// vacuum frees up to vacuumPages pages.
-var vacuum = "PRAGMA incremental_vacuum(" + strconv.Itoa(vacuumPages) + ")"
 
 // pragma reads a number.
 func (t *tx) pragma(ctx context.Context, name string) (n int64, err error) {

@@ -114,7 +114,7 @@ func (s *Store) moveKind(ctx context.Context, f LetterFilter, step func(*moving,
 	}
 	for {
 		m := &moving{b: b, filter: f}
-		err := s.writer.do(ctx, &job{buffer: b, applied: m.applied, run: func(ctx context.Context, t *tx) error {
+		err := s.writer.do(ctx, &job{buffer: b, applied: m.applied, drains: true, run: func(ctx context.Context, t *tx) error {
 			if err := m.pick(ctx, t); err != nil || len(m.list) == 0 {
 				return err
 			}

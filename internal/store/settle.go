@@ -29,7 +29,7 @@ func (b *Buffer) Settle(ctx context.Context, batch pipeline.Batch, r pipeline.Re
 		s.applied()
 		return nil
 	}
-	if err := b.store.writer.do(ctx, &job{buffer: b, run: s.run, applied: s.applied}); err != nil {
+	if err := b.store.writer.do(ctx, &job{buffer: b, run: s.run, applied: s.applied, drains: true}); err != nil {
 		if pipeline.Stopped(ctx, err) {
 			return err
 		}

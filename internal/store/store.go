@@ -60,6 +60,8 @@ type Config struct {
 	// Registerer takes the store's figures; nil takes none.
 	Registerer prometheus.Registerer
 
+	space func(dir string) (space, error) // asks for the room of a file system; nil means spaceOf
+
 	checkBytes int64 // up to which size all of the file is looked at; 0 means checkAllBytes
 }
 
@@ -131,6 +133,7 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	s.path = path
+	reserve, reserved := startReserve(s.cfg.Dir, s.cfg.Logger, s.cfg.space)
 	mirrored, err := s.mend(ctx)
 	if err != nil {
 		return err
@@ -151,10 +154,10 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return fault("open store", err)
 	}
-	if s.writer, err = startWriter(ctx, conn, s.cfg.Logger); err != nil {
+	if s.writer, err = startWriter(ctx, conn, s.cfg.Logger, reserve); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	if err := errors.Join(s.startMirror(ctx, mirrored), s.loadTold(ctx)); err != nil {
+	if err := errors.Join(s.startMirror(ctx, mirrored), s.loadTold(ctx), s.writer.keepReserve(ctx, reserved)); err != nil {
 		return err
 	}
 	if s.Reader, err = openReader(path); err != nil {

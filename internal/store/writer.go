@@ -20,7 +20,9 @@ type job struct {
 	buffer  *Buffer // whose figures the job changes; may be nil
 	run     func(context.Context, *tx) error
 	applied func()
-	alone   bool // outside of any transaction, for what SQLite allows only there
+	alone   bool  // outside of any transaction, for what SQLite allows only there
+	drains  bool  // it makes room, or what makes room waits for it: it may have the reserve
+	grows   int64 // bytes of new events that it brings
 	done    chan error
 }
 
@@ -36,16 +38,17 @@ type writer struct {
 	stop    chan struct{}
 	work    sync.WaitGroup
 	nextSeq int64
+	reserve *reserve
 }
 
 // startWriter brings the file up to date and returns a writer for it.
-func startWriter(ctx context.Context, conn *sql.Conn, logger *slog.Logger) (*writer, error) {
+func startWriter(ctx context.Context, conn *sql.Conn, logger *slog.Logger, r *reserve) (*writer, error) {
 	if err := migrate(ctx, conn, migrations); err != nil {
 		return nil, err
 	}
 	w := &writer{
 		conn: conn, stmts: make(map[string]*sql.Stmt), logger: logger,
-		jobs: make(chan *job), stop: make(chan struct{}),
+		jobs: make(chan *job), stop: make(chan struct{}), reserve: r,
 	}
 	// A number is not used again while an intake or a replay knows it.
 	const query = `SELECT 1 + max(coalesce((SELECT max(seq) FROM buffer), 0), coalesce((SELECT max(seq) FROM letter_ids), 0),
@@ -122,6 +125,7 @@ collect:
 			break collect
 		}
 	}
+	w.beforeCommit(ctx, group)
 	w.commitAll(ctx, group)
 	if last != nil {
 		last.done <- w.runAlone(ctx, last)
@@ -130,13 +134,22 @@ collect:
 
 // runAlone runs a job outside of a transaction.
 func (w *writer) runAlone(ctx context.Context, j *job) error {
-	return j.run(ctx, &tx{w: w, now: time.Now()})
+	for tries := 0; ; tries++ {
+		err := j.run(ctx, &tx{w: w, now: time.Now()})
+		if err == nil || !w.makeRoom(ctx, j, tries, err) {
+			return err
+		}
+	}
 }
 
 // commitAll commits a group. If the transaction fails the jobs run again one by
-// one, so that the one at fault harms none of the others.
+// one, so that the one at fault harms none of the others. One for which there is no
+// room runs again once there is some.
 func (w *writer) commitAll(ctx context.Context, group []*job) {
 	errs, err := w.commit(ctx, group)
+	for tries := 0; err != nil && len(group) == 1 && w.makeRoom(ctx, group[0], tries, err); tries++ {
+		errs, err = w.commit(ctx, group)
+	}
 	if err != nil && w.failed != nil {
 		w.failed(err)
 	}
