@@ -25,7 +25,7 @@ type hazard struct {
 	strike func(*stage)
 	early  bool // strikes before gapless starts, which then has no access token
 	shape  func(*config.Config)
-	lasts  time.Duration // 20 minutes where it is zero
+	lasts  time.Duration // 6 minutes where it is zero
 	// told is the trouble that must be told while it lasts, as "part class" with a
 	// word of the message or the hint behind it; empty when there is nothing to tell.
 	told string
@@ -144,13 +144,13 @@ func (h hazard) befall(t *testing.T) {
 	if err := s.tenant.Generate(250, time.Now().Add(-3*time.Hour), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	s.live(t.Context(), t, 0.1)
+	s.live(t.Context(), t, 0.05)
 	if h.early {
 		h.strike(s)
 		w.start(t.Context(), t)
 	} else {
 		w.start(t.Context(), t)
-		<-time.After(5 * time.Minute)
+		<-time.After(time.Minute)
 		w.wantWell(t, "dev")
 		h.strike(s)
 	}
@@ -169,7 +169,7 @@ func (h hazard) endure(t *testing.T, w *world, s *stage) {
 	t.Helper()
 	lasts := h.lasts
 	if lasts == 0 {
-		lasts = 20 * time.Minute
+		lasts = 6 * time.Minute
 	}
 	began, calls := time.Now(), s.toAuth0.seen()+s.toAWS.seen()
 	if h.told == "" {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -190,6 +191,7 @@ func readIdentity(ctx context.Context, db interface {
 
 // A mirroring keeps the mirror of a store.
 type mirroring struct {
+	mu       sync.Mutex    // held while the file is written
 	due      chan struct{} // has a token when the file is behind
 	who      identity
 	schema   int
@@ -260,6 +262,8 @@ func (s *Store) keepMirror(ctx context.Context) {
 // writeMirror writes the mirror. That it fails is no reason to stop: the one that
 // is there stays true.
 func (s *Store) writeMirror(ctx context.Context) {
+	s.mirror.mu.Lock()
+	defer s.mirror.mu.Unlock()
 	s.checkPlace() //nolint:contextcheck // it is told whatever ctx does
 	m, err := s.takeMirror(ctx)
 	if err == nil {
