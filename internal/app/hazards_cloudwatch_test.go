@@ -49,8 +49,8 @@ func putHazards() map[string]hazard {
 				onAll(emulator.Fault{Kind: emulator.FaultHang})(s)
 			},
 		},
-		"put: answers lost, and reads fail for hours": {
-			lasts: 3 * time.Hour, told: "delivery transient InternalFailure",
+		"put: answers lost, and reads fail for an hour": {
+			lasts: 70 * time.Minute, told: "delivery transient InternalFailure",
 			strike: func(s *stage) {
 				s.aws.Add(emulator.Fault{Match: "PutLogEvents", Times: 1, Kind: emulator.FaultLost})
 				onAll(awsError(500, "InternalFailure"))(s)

@@ -157,7 +157,7 @@ func (h hazard) befall(t *testing.T) {
 	h.endure(t, w, s)
 	h.heal(t, w, s)
 	s.quit()
-	<-time.After(time.Minute)
+	<-time.After(3 * time.Minute) // a pause that the rate limit asks for takes two
 	s.compare(t)
 	if o := w.overview(t.Context(), t, "dev"); o.DeadLetters != h.letters || len(o.Gaps) > 0 || o.Buffered > 0 {
 		t.Errorf("in the end there are %d dead letters, %d gaps and %d events in the buffer", o.DeadLetters, len(o.Gaps), o.Buffered)

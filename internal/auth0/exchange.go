@@ -79,6 +79,9 @@ func (c *Client) send(req *http.Request) (r reply, err error) {
 		r.body, _ = readBody(resp, maxErrorBody)
 		return r, nil
 	}
+	if resp.ContentLength > maxBody {
+		return r, ErrTooLarge // it says so itself
+	}
 	r.body, err = readBody(resp, maxBody)
 	return r, err
 }
