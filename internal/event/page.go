@@ -15,7 +15,7 @@ import (
 // when it ends too early; the page then holds what was whole.
 func ParsePage(body []byte, received time.Time) (Page, error) {
 	r := reader{received: received}
-	r.b = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
+	r.b = bytes.TrimPrefix(body, []byte(byteOrderMark))
 	r.space()
 	if c := r.peek(); c != '[' && c != '{' {
 		return Page{}, ErrNoEvents
@@ -23,6 +23,9 @@ func ParsePage(body []byte, received time.Time) (Page, error) {
 	err := r.sequence()
 	return r.page, err
 }
+
+// byteOrderMark is what some programs write before UTF-8.
+const byteOrderMark = "\xef\xbb\xbf"
 
 // maxWaste bounds the work on a body that was made to be broken in as many
 // places as possible: how many times its length may be scanned in vain. What is

@@ -1,0 +1,270 @@
+package event
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// ErrRecordTooLarge says that a record is larger than a PageReader's bound.
+var ErrRecordTooLarge = errors.New("a record is larger than is taken")
+
+// minWindow is the least that a PageReader reads at once.
+const minWindow = 4 << 10
+
+// A PageReader reads events of any of the forms that ParsePage reads from a
+// stream, a page at a time: a body or a file of any size needs memory for
+// little more than a page and its largest record. Whatever the sizes of pages
+// and reads, the events and the refused pieces are those of ParsePage, but for a
+// body that was made to be broken in as many places as possible.
+type PageReader struct {
+	in   io.Reader
+	size int
+	max  int
+
+	r      reader
+	read   int  // bytes of the stream so far
+	begun  bool // the first byte of the content was seen
+	list   bool // inside a list
+	object bool // the list is a member of an object
+	ended  bool // nothing more comes from in
+	fault  error
+	done   error // what Next returns from now on
+}
+
+// NewPageReader reads from in, which it does not close. A page ends with the
+// record with which it reaches size bytes; a record larger than largest ends the
+// reading. received stands in for missing dates, as with ParsePage.
+func NewPageReader(in io.Reader, received time.Time, size, largest int) *PageReader {
+	return &PageReader{in: in, size: max(size, 1), max: largest, r: reader{received: received}}
+}
+
+// Next returns the next page, which has no cursor. Its bytes are its own. The
+// error comes with an empty page, after the last one, and stays: io.EOF at the
+// good end, ErrNoEvents when the stream is none of the forms, ErrTruncated when
+// it ends too early, ErrRecordTooLarge, or an error of reading. What was whole
+// before it has been returned.
+func (p *PageReader) Next() (Page, error) {
+	p.renew()
+	for p.done == nil && p.r.i < p.size {
+		p.done = p.step()
+	}
+	page := p.r.page
+	p.r.page = Page{}
+	if !page.Empty() {
+		return page, nil
+	}
+	if p.done == nil {
+		return p.Next() // a page of nothing but space
+	}
+	return Page{}, p.done
+}
+
+// renew begins a window of its own for the next page, for the last one belongs
+// to its events.
+func (p *PageReader) renew() {
+	rest := p.r.b[p.r.i:]
+	p.r.b = append(make([]byte, 0, max(p.size, minWindow)+len(rest)), rest...)
+	p.r.i = 0
+}
+
+// more reads on into the window and reports whether there was anything. Each
+// read doubles the window, so that what is scanned again adds up to little.
+func (p *PageReader) more() bool {
+	if p.ended {
+		return false
+	}
+	p.r.b = slices.Grow(p.r.b, max(len(p.r.b), minWindow))
+	n, err := io.ReadAtLeast(p.in, p.r.b[len(p.r.b):cap(p.r.b)], max(len(p.r.b), minWindow))
+	p.r.b = p.r.b[:len(p.r.b)+n]
+	p.read += n
+	if err != nil {
+		p.ended = true
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			p.fault = err
+		}
+	}
+	return n > 0
+}
+
+// step reads one piece: the beginning of a list, its end, or an element.
+func (p *PageReader) step() error {
+	if !p.begun {
+		if err := p.begin(); err != nil {
+			return err
+		}
+	}
+	for !p.r.between() {
+		if !p.more() {
+			return p.ending()
+		}
+	}
+	switch c := p.r.peek(); {
+	case p.list && c == ']':
+		p.r.i++
+		p.list = false
+		return p.closed()
+	case p.list:
+		return p.element(false)
+	case c == '[':
+		p.r.i++
+		p.list = true
+		return nil
+	default:
+		return p.element(true)
+	}
+}
+
+// begin looks at the first bytes of the content.
+func (p *PageReader) begin() error {
+	for len(p.r.b) < len(byteOrderMark) && p.more() {
+	}
+	if bytes.HasPrefix(p.r.b, []byte(byteOrderMark)) {
+		p.r.i = len(byteOrderMark)
+	}
+	for p.r.space(); p.r.i == len(p.r.b) && p.more(); p.r.space() {
+	}
+	if c := p.r.peek(); c != '[' && c != '{' {
+		if p.fault != nil {
+			return p.fault
+		}
+		return ErrNoEvents
+	}
+	p.begun = true
+	return nil
+}
+
+// ending is the end of the stream between two pieces.
+func (p *PageReader) ending() error {
+	switch {
+	case p.fault != nil:
+		return p.fault
+	case p.list || p.object:
+		return ErrTruncated
+	default:
+		return io.EOF
+	}
+}
+
+// element reads a record or refuses what stands in its place.
+func (p *PageReader) element(outside bool) error {
+	from := p.r.i
+	for {
+		m, ok := p.r.record()
+		switch {
+		case ok && outside && m.list() != nil:
+			return p.inner(m.list())
+		case ok:
+			p.r.page.Events = append(p.r.page.Events, find(p.r.b[from:p.r.i:p.r.i], m, p.r.received))
+			return nil
+		case outside && m.logsAt > 0 && !m.isEvent() && (!p.cut() || p.r.i-from >= p.size):
+			p.r.i = m.logsAt + 1
+			p.list, p.object = true, true
+			return nil
+		}
+		wasted := p.r.i - from
+		cut := p.cut()
+		p.r.i = from
+		if cut || !p.whole(outside) {
+			if again, err := p.again(from); again || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		return p.giveUp(outside, wasted)
+	}
+}
+
+// cut reports whether what could not be read may be whole in a longer window:
+// the scanner came to the last bytes of this one, of which a word may be a part.
+func (p *PageReader) cut() bool { return !p.ended && len(p.r.b)-p.r.i < len("false") }
+
+// whole reports whether the element at the position ends within the window.
+func (p *PageReader) whole(lineOnly bool) bool {
+	rest := p.r.b[p.r.i:]
+	n, whole := elementLen(rest, lineOnly)
+	return whole && (n < len(rest) || p.ended)
+}
+
+// again reads on so that an element can be looked at once more.
+func (p *PageReader) again(from int) (bool, error) {
+	if len(p.r.b)-from > p.max {
+		return false, fmt.Errorf("%w: %d bytes", ErrRecordTooLarge, p.max)
+	}
+	return p.more(), nil
+}
+
+// inner reads the list of an object that is whole.
+func (p *PageReader) inner(list []byte) error {
+	in := reader{scanner: scanner{b: list}, received: p.r.received, page: p.r.page}
+	err := in.elements()
+	p.r.page = in.page
+	return err
+}
+
+// closed reads what follows a list: of an object its other members.
+func (p *PageReader) closed() error {
+	if !p.object {
+		return nil
+	}
+	from := p.r.i
+	for {
+		if p.r.next('}') || p.r.next(',') && p.r.pairs(0, nil) {
+			p.object = false
+			return nil
+		}
+		cut := p.cut()
+		p.r.i = from
+		if !cut {
+			break
+		}
+		if again, err := p.again(from); err != nil {
+			return err
+		} else if !again {
+			break
+		}
+	}
+	for !p.r.between() {
+		if !p.more() {
+			return p.ending()
+		}
+	}
+	p.object = false
+	return p.refuseWhole(true)
+}
+
+// giveUp refuses the element at the position, and more than that where the work
+// on the stream has become too much for its length.
+func (p *PageReader) giveUp(outside bool, wasted int) error {
+	if outside {
+		p.r.wasted += wasted
+		if p.r.wasted > maxWaste*p.read {
+			p.r.refuse(len(p.r.b) - p.r.i)
+			return nil
+		}
+	}
+	return p.refuseWhole(outside)
+}
+
+// refuseWhole refuses the element at the position once it is in the window as a
+// whole.
+func (p *PageReader) refuseWhole(lineOnly bool) error {
+	for !p.whole(lineOnly) {
+		again, err := p.again(p.r.i)
+		if err != nil {
+			return err
+		}
+		if !again {
+			break
+		}
+	}
+	if p.fault != nil && !p.whole(lineOnly) {
+		return p.fault // cut by the reading, not by the one who wrote it
+	}
+	return p.r.giveUp(lineOnly)
+}
