@@ -15,8 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/gaplesslogs/gapless/internal/config"
-	"github.com/gaplesslogs/gapless/internal/pipeline"
-	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
 )
 
@@ -106,7 +104,9 @@ func (a *App) forgetPassing(ctx context.Context) error {
 	}
 	var errs []error
 	for _, t := range a.tenants {
-		errs = append(errs, t.buffer.ClearCondition(ctx, source.PollName), t.buffer.ClearCondition(ctx, pipeline.DeliveryPart))
+		for _, part := range t.parts() {
+			errs = append(errs, t.buffer.ClearCondition(ctx, part))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -134,7 +134,7 @@ func (a *App) Start(ctx context.Context) error {
 	var deliveries, sources []func(context.Context)
 	for _, t := range a.tenants {
 		deliveries = append(deliveries, t.startDelivery(ctx))
-		sources = append(sources, t.startIngest(ctx))
+		sources = append(sources, t.startIngests(ctx))
 	}
 	a.onStop("deliveries", together(deliveries))
 	a.onStop("sources", together(sources))

@@ -22,19 +22,20 @@ import (
 	"github.com/gaplesslogs/gapless/internal/web"
 )
 
-// tenant is one tenant's export: a source, a buffer, a sink and the two loops.
+// tenant is one tenant's export: its sources, a buffer, a sink and the loops
+// between them.
 type tenant struct {
 	name    string
 	logger  *slog.Logger
 	buffer  *store.Buffer
 	client  *auth0.Client
 	sink    *cloudwatch.Sink
-	ingest  *pipeline.Ingest
+	ingests []*pipeline.Ingest // one for each source
 	deliver *pipeline.Deliver
 	// fixed is the destination when it is the same for every event.
 	fixed *pipeline.Destination
 
-	caughtUp  chan struct{} // closed when the source had nothing more
+	caughtUp  chan struct{} // closed when the poll had nothing more
 	catchOnce sync.Once
 	settled   chan struct{} // gets a token after each batch
 	finish    func()        // told once when caught up and delivered
@@ -79,10 +80,10 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	}
 	metrics := pipeline.NewMetrics(a.registry, t.Name)
 	report := a.reporter(built)
-	built.ingest = &pipeline.Ingest{
+	built.ingests = []*pipeline.Ingest{{
 		Source: poll, Buffer: built.buffer, Route: route, Logger: logger, Metrics: metrics,
 		Report: report, OnCaughtUp: func() { built.catchOnce.Do(func() { close(built.caughtUp) }) },
-	}
+	}}
 	built.deliver = &pipeline.Deliver{
 		Buffer: built.buffer, Sink: built.sink, InFlight: t.CloudWatch.InFlight,
 		Logger: logger, Metrics: metrics, Report: report, OnSettled: built.noteSettled,
@@ -247,13 +248,22 @@ func (t *tenant) current(stored []web.Trouble) []web.Trouble {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := slices.DeleteFunc(stored, func(x web.Trouble) bool {
-		return x.Part == source.PollName || x.Part == pipeline.DeliveryPart
+		return slices.Contains(t.parts(), x.Part)
 	})
 	for _, part := range slices.Sorted(maps.Keys(t.troubles)) {
 		c := t.troubles[part]
 		out = append(out, web.Trouble{Part: part, Class: c.Err.Class.String(), Message: c.Err.Error(), Hint: c.Err.Hint, Since: c.Since})
 	}
 	return out
+}
+
+// parts names the loops of a tenant, as their troubles do.
+func (t *tenant) parts() []string {
+	parts := []string{pipeline.DeliveryPart}
+	for _, in := range t.ingests {
+		parts = append(parts, in.Source.Name())
+	}
+	return parts
 }
 
 // reporter keeps a tenant's trouble where status finds it.
@@ -281,11 +291,13 @@ func (a *App) reporter(t *tenant) func(context.Context, string, *pipeline.Condit
 	}
 }
 
-// startIngest starts the source and returns what ends it.
-func (t *tenant) startIngest(ctx context.Context) func(context.Context) {
+// startIngests starts the sources and returns what ends them.
+func (t *tenant) startIngests(ctx context.Context) func(context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	var run sync.WaitGroup
-	run.Go(func() { _ = t.ingest.Run(ctx) }) // always the cause of ctx
+	for _, in := range t.ingests {
+		run.Go(func() { _ = in.Run(ctx) }) // always the cause of ctx
+	}
 	return func(context.Context) {
 		cancel()
 		run.Wait()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/event"
@@ -26,8 +27,10 @@ type Ingest struct {
 	// OnCaughtUp is called when the source had nothing more; may be nil.
 	OnCaughtUp func()
 
-	backoff Backoff
 	trouble *trouble
+
+	mu      sync.Mutex // emit may be called at the same time
+	backoff Backoff
 	stored  event.Cursor // what the buffer holds, to spare a transaction
 	marked  time.Time    // up to when the stored mark reaches
 }
@@ -51,7 +54,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 		}
 		e := Classify(err)
 		in.Metrics.retries.WithLabelValues(in.Source.Name(), e.Class.String()).Inc()
-		wait := in.backoff.Next(e)
+		wait := in.failed(e)
 		in.trouble.failed(ctx, strandSource, e, wait)
 		if err := Wait(ctx, wait); err != nil {
 			return err
@@ -65,7 +68,7 @@ func (in *Ingest) once(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read cursor: %w", err)
 	}
-	in.stored = from
+	in.begin(from)
 	return in.Source.Run(ctx, from, in.emit)
 }
 
@@ -79,30 +82,66 @@ func (in *Ingest) report(ctx context.Context, c *Condition) {
 	}
 }
 
-// emit puts a page on disk.
+// failed returns how long to wait after a failure.
+func (in *Ingest) failed(e Error) time.Duration {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.backoff.Next(e)
+}
+
+// succeeded notes that a page was taken.
+func (in *Ingest) succeeded() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.backoff.Reset()
+}
+
+// begin notes the cursor that the buffer holds.
+func (in *Ingest) begin(from event.Cursor) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.stored = from
+}
+
+// moves reports whether the cursor of a page is another one than the buffer holds,
+// or its mark far enough ahead of the stored one.
+func (in *Ingest) moves(p event.Page) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return p.Cursor != "" && p.Cursor != in.stored || p.Mark.Until.Sub(in.marked) >= markEvery
+}
+
+// moved notes the cursor and the mark of a page that is stored.
+func (in *Ingest) moved(p event.Page) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if p.Cursor != "" {
+		in.stored = p.Cursor
+	}
+	if !p.Mark.IsZero() {
+		in.marked = p.Mark.Until
+	}
+}
+
+// emit puts a page on disk. It is safe for concurrent use.
 func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 	now := time.Now()
 	in.Metrics.page(in.Source.Name(), p)
 	progress := p.CaughtUp || len(p.Skipped) > 0
-	if !p.Empty() || (p.Cursor != "" && p.Cursor != in.stored) || p.Mark.Until.Sub(in.marked) >= markEvery {
+	if !p.Empty() || in.moves(p) {
 		intake := in.intake(p, now)
 		done, err := in.Buffer.Append(ctx, in.Source.Name(), intake)
 		if err != nil {
 			return fmt.Errorf("store page: %w", err)
 		}
-		if p.Cursor != "" {
-			in.stored = p.Cursor
-		}
-		if !p.Mark.IsZero() {
-			in.marked = p.Mark.Until
-		}
+		in.moved(p)
 		in.Metrics.appended(in.Source.Name(), intake, done)
 		progress = progress || done.Stored > 0 || len(p.Unreadable) > 0 || len(p.Events) > done.Stored+done.Duplicates
 	}
 	// A cursor that moves and events that are known already show nothing: a source
 	// that looks for a place to go on from brings both at each try.
 	if progress {
-		in.backoff.Reset()
+		in.succeeded()
 		in.trouble.recovered(ctx, strandSource)
 	}
 	if p.CaughtUp && len(p.Events) == 0 && in.OnCaughtUp != nil {

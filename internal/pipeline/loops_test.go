@@ -158,7 +158,13 @@ func start(t *testing.T, src pipeline.Source, sink pipeline.Sink) *rig {
 // startRouted is start with a route.
 func startRouted(t *testing.T, src pipeline.Source, sink pipeline.Sink, route pipeline.Route) *rig {
 	t.Helper()
-	r := &rig{buffer: pipelinetest.NewMemory(1<<30, 72*time.Hour), reg: prometheus.NewRegistry(), log: &lockedBuilder{}}
+	return startOn(t, src, sink, route, pipelinetest.NewMemory(1<<30, 72*time.Hour))
+}
+
+// startOn is startRouted with a buffer.
+func startOn(t *testing.T, src pipeline.Source, sink pipeline.Sink, route pipeline.Route, buffer *pipelinetest.Memory) *rig {
+	t.Helper()
+	r := &rig{buffer: buffer, reg: prometheus.NewRegistry(), log: &lockedBuilder{}}
 	logger := slog.New(slog.NewTextHandler(r.log, nil))
 	metrics := pipeline.NewMetrics(r.reg, "dev")
 	var mu sync.Mutex
@@ -530,6 +536,49 @@ func TestStandingStillIsNoSuccess(t *testing.T) {
 		_ = in.Run(ctx)
 		if tries < 100 || tries > 300 || ended > 1 {
 			t.Errorf("%d tries in an hour, and %d ends of the trouble", tries, ended)
+		}
+	})
+}
+
+// crowd is a Source that offers pages without a cursor, all at the same time,
+// each again until it was taken, as the requests to a webhook do.
+type crowd struct{ ids []string }
+
+func (*crowd) Name() string { return "crowd" }
+
+func (s *crowd) Run(ctx context.Context, _ event.Cursor, emit pipeline.Emit) error {
+	errs := make(chan error, len(s.ids))
+	for _, id := range s.ids {
+		go func() {
+			errs <- emit(ctx, event.Page{CaughtUp: true, Events: []event.Event{{LogID: id, Date: time.Now(), Type: "s", Raw: []byte(`{}`)}}})
+		}()
+	}
+	var all []error
+	for range s.ids {
+		all = append(all, <-errs)
+	}
+	if err := errors.Join(all...); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// TestPagesAtTheSameTime has a source offer many pages at once, while the buffer
+// has no room for all of them: the trouble is told, and in the end each event has
+// arrived once.
+func TestPagesAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		src, sink := &crowd{ids: ids(60)}, &answers{}
+		to := pipeline.Destination{LogGroup: "/g", LogStream: "s"}
+		r := startOn(t, src, sink, func(event.Event) pipeline.Destination { return to }, pipelinetest.NewMemory(40, 72*time.Hour))
+		after(5 * time.Minute)
+		if diff := cmp.Diff(src.ids, sink.delivered()); diff != "" {
+			t.Errorf("delivered (-want +got):\n%s", diff)
+		}
+		if want := []string{"crowd throttled", "crowd fine"}; len(r.told) < 2 || !slices.Equal(r.told[:2], want) {
+			t.Errorf("told %q, want to begin with %q", r.told, want)
 		}
 	})
 }

@@ -24,9 +24,10 @@ type Source interface {
 
 // Emit takes a page and returns nil once it is on disk. Any error means that
 // nothing of the page was stored and that it must be offered again; a source
-// that starts from its cursor does so by returning the error from Run. One page
-// is offered at a time, and none after Run has returned. The page's bytes must
-// not be written to afterwards.
+// that starts from its cursor does so by returning the error from Run. A page
+// with a cursor is offered alone; a source whose pages carry none may offer
+// several at the same time. None is offered, or still under way, once Run has
+// returned. The page's bytes must not be written to afterwards.
 //
 // A page that is empty but for CaughtUp tells that the source has nothing more
 // at the moment; it costs no transaction, but for its mark every few minutes.

@@ -314,6 +314,7 @@ func manyAtOnce(t *testing.T, b pipeline.Buffer) {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	var mu sync.Mutex
+	var stored int // as the appends tell it
 	seen := make(map[string]int)
 	var readers, writing sync.WaitGroup
 	for range 3 {
@@ -347,7 +348,13 @@ func manyAtOnce(t *testing.T, b pipeline.Buffer) {
 				for i := range perPage { // every second writer brings what its neighbour brings
 					page = append(page, testEvent(((w/2*pages)+p)*perPage+i, 0))
 				}
-				appendEvents(t, b, page...)
+				done := appendEvents(t, b, page...)
+				if done.Stored+done.Duplicates != perPage {
+					t.Errorf("append of %d events: got %+v", perPage, done)
+				}
+				mu.Lock()
+				stored += done.Stored
+				mu.Unlock()
 			}
 		})
 	}
@@ -355,8 +362,8 @@ func manyAtOnce(t *testing.T, b pipeline.Buffer) {
 	<-time.After(time.Minute) // the bubble's time: every batch has lingered after it
 	stop()
 	readers.Wait()
-	if want := writers / 2 * pages * perPage; len(seen) != want {
-		t.Errorf("delivered %d events, want %d", len(seen), want)
+	if want := writers / 2 * pages * perPage; len(seen) != want || stored != want {
+		t.Errorf("delivered %d events, and told of %d that were stored, want %d", len(seen), stored, want)
 	}
 	for id, n := range seen {
 		if n != 1 {

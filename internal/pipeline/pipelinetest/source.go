@@ -152,7 +152,11 @@ func runSource(t *testing.T, start func() pipeline.Source, disk *Pages, want []s
 		return err
 	}
 	for ctx.Err() == nil {
-		err := start().Run(ctx, disk.Cursor(), emit)
+		g := &guard{emit: emit}
+		err := start().Run(ctx, disk.Cursor(), g.Emit)
+		if broken := g.end(); broken != "" {
+			t.Fatal(broken)
+		}
 		if err == nil {
 			t.Fatal("Run returned nil; it must return with an error only")
 		}
@@ -166,6 +170,53 @@ func runSource(t *testing.T, start func() pipeline.Source, disk *Pages, want []s
 	if missing := disk.Missing(want); len(missing) > 0 {
 		t.Fatalf("%d of %d events are missing, the first is %s", len(missing), len(want), missing[0])
 	}
+}
+
+// A guard watches how one Run calls its emit.
+type guard struct {
+	emit pipeline.Emit
+
+	mu       sync.Mutex
+	underWay int // pages
+	moving   int // of them with a cursor
+	over     bool
+	broken   string // what was wrong, if anything
+}
+
+// Emit is a pipeline.Emit.
+func (g *guard) Emit(ctx context.Context, p event.Page) error {
+	moving := 0
+	if p.Cursor != "" {
+		moving = 1
+	}
+	g.add(1, moving)
+	defer g.add(-1, -moving)
+	return g.emit(ctx, p)
+}
+
+// add notes that a page comes or goes.
+func (g *guard) add(page, moving int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.underWay += page
+	g.moving += moving
+	switch {
+	case g.over && page > 0:
+		g.broken = "a page was offered after Run had returned"
+	case g.moving > 0 && g.underWay > 1:
+		g.broken = "a page with a cursor was offered at the same time as another"
+	}
+}
+
+// end says that Run has returned, and returns what was wrong.
+func (g *guard) end() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
+	if g.underWay > 0 {
+		g.broken = "a page was still under way when Run returned"
+	}
+	return g.broken
 }
 
 // nowAndThen refuses every other page or so, the same ones in each run of the
