@@ -69,7 +69,7 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 	o := web.Overview{Version: version, At: time.Now().UTC(), Running: running, Tenants: []web.Tenant{}}
 	for _, t := range cfg.Tenants {
 		v := view(byName[t.Name], cfg)
-		v.Name, v.Source = t.Name, t.Domain
+		v.Name, v.Source = t.Name, t.Origin()
 		v.Destination = strings.ReplaceAll(fmt.Sprintf("%s, stream %s", t.CloudWatch.LogGroup, t.CloudWatch.LogStream), "{tenant}", t.Name)
 		if kept, err := config.ParseRetention(t.Retention); err == nil { // or the start has refused it
 			v.Retention.Seconds = int64(kept / time.Second)

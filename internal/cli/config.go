@@ -68,7 +68,7 @@ func printSummary(env *Env, cfg *config.Config) {
 		if region == "" {
 			region = "the Region of the AWS settings"
 		}
-		fmt.Fprintf(env.Stdout, "  %s: %s -> %s, stream %s, in %s\n", t.Name, t.Domain, destination(t.CloudWatch.LogGroup, t), destination(t.CloudWatch.LogStream, t), region)
+		fmt.Fprintf(env.Stdout, "  %s: %s -> %s, stream %s, in %s\n", t.Name, t.Origin(), destination(t.CloudWatch.LogGroup, t), destination(t.CloudWatch.LogStream, t), region)
 	}
 }
 

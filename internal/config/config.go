@@ -13,6 +13,7 @@ type Config struct {
 	DedupWindow     time.Duration `yaml:"dedup_window" default:"72h" min:"1h" max:"720h" doc:"How long a log_id is remembered after its event was stored, so that the same event is not stored twice."`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"20s" min:"1s" max:"10m" doc:"How long a stop may take; calls under way are cut short after it. Events that are not delivered by then stay in the buffer."`
 	AWS             AWS           `yaml:"aws" doc:"How to reach AWS. Credentials come from the standard chain of the AWS SDK: environment, shared profile, web identity, container, instance."`
+	Webhook         Webhook       `yaml:"webhook" doc:"Where Auth0 pushes events to: the listener for log streams of the type http (Custom Webhook). It is apart from listen, because it is there for others to reach. Each tenant that is pushed to has a webhook.token; its URL is https://HOST/v1/tenants/NAME/logs."`
 	Tenants         []Tenant      `yaml:"tenants" doc:"The Auth0 tenants to export; at least one."`
 
 	origins map[string]Origin // by path; what is missing has its default
@@ -23,6 +24,21 @@ type Config struct {
 type Log struct {
 	Level  string `yaml:"level" default:"info" enum:"debug,info,warn,error" doc:"The least severe messages to write."`
 	Format string `yaml:"format" default:"auto" enum:"auto,text,json" doc:"Form of a message. auto is text on a terminal and json elsewhere."`
+}
+
+// Webhook is the listener that Auth0 pushes to.
+type Webhook struct {
+	Listen       string   `yaml:"listen" example:"0.0.0.0:8443" doc:"Address that the log streams of Auth0 reach, as host:port; port 0 picks a free one. Empty turns the webhook off."`
+	TLS          TLS      `yaml:"tls" doc:"The certificate of the webhook. Auth0 refuses self-signed ones. Without it the listener speaks plain HTTP, which is allowed on loopback, and elsewhere with plaintext."`
+	Plaintext    bool     `yaml:"plaintext" default:"false" doc:"Speak plain HTTP on an address that other machines can reach, because a proxy in front ends TLS. Whoever can listen in between reads the token and the events."`
+	MaxBodyBytes Size     `yaml:"max_body_bytes" default:"8MiB" min:"64KiB" max:"256MiB" doc:"The largest body of a request, after decompression. Up to eight bodies above 256 KiB are read at once, each of which may need some times its largest record in memory."`
+	Allow        []string `yaml:"allow" example:"18.197.9.11/32,18.198.229.148/32" doc:"Networks that requests may come from, as CIDR prefixes or single addresses; all when empty. Auth0 publishes its own at https://cdn.auth0.com/ip-ranges.json. It is the peer of the connection that counts, so behind a proxy let the proxy do this."`
+}
+
+// TLS names the files of a certificate.
+type TLS struct {
+	CertFile string `yaml:"cert_file" example:"/etc/gapless/tls/fullchain.pem" doc:"PEM file with the certificate and those that lead to its root. It and key_file are read again when they change."`
+	KeyFile  string `yaml:"key_file" example:"/etc/gapless/tls/privkey.pem" doc:"PEM file with the private key of the certificate."`
 }
 
 // AWS says how to reach AWS.
@@ -37,9 +53,9 @@ type AWS struct {
 // Tenant is one Auth0 tenant and where its events go.
 type Tenant struct {
 	Name           string        `yaml:"name" required:"true" example:"dev-tenant" doc:"Name of the tenant in gapless: lower-case letters, digits, '.', '_' and '-', at most 64, unique. Cursor and buffer are kept under it, so do not change it later."`
-	Domain         string        `yaml:"domain" required:"true" example:"dev-tenant.us.auth0.com" doc:"Auth0 domain, canonical or custom. A base URL such as http://127.0.0.1:4010 is taken too."`
+	Domain         string        `yaml:"domain" example:"dev-tenant.us.auth0.com" doc:"Auth0 domain, canonical or custom. A base URL such as http://127.0.0.1:4010 is taken too. Required, unless the tenant has a webhook: then it may be empty, and the tenant is not read but pushed to alone."`
 	Audience       string        `yaml:"audience" example:"https://dev-tenant.us.auth0.com/api/v2/" doc:"Audience of the Management API token. The default is https://DOMAIN/api/v2/; behind a custom domain set it to that of the canonical domain."`
-	ClientID       string        `yaml:"client_id" required:"true" example:"abc" doc:"Client ID of a machine-to-machine application that has the permission read:logs."`
+	ClientID       string        `yaml:"client_id" example:"abc" doc:"Client ID of a machine-to-machine application that has the permission read:logs. Required with domain."`
 	ClientSecret   Secret        `yaml:"client_secret" example:"env:AUTH0_CLIENT_SECRET" doc:"Client secret of the application. Set this or private_key."`
 	PrivateKey     Secret        `yaml:"private_key" example:"file:/run/secrets/auth0.pem" doc:"RSA private key in PEM of an application that authenticates by private_key_jwt. Set this or client_secret."`
 	PrivateKeyID   string        `yaml:"private_key_id" example:"2c9f..." doc:"Key ID (kid) that Auth0 knows the key by; optional."`
@@ -50,7 +66,37 @@ type Tenant struct {
 	RateShare      float64       `yaml:"rate_share" default:"0.5" min:"0.01" max:"1" doc:"Share of the Management API rate limit that gapless may use; the rest is for the other clients of the tenant."`
 	RequestTimeout time.Duration `yaml:"request_timeout" default:"30s" min:"1s" max:"5m" doc:"Time limit of one request to Auth0."`
 	Overlap        Overlap       `yaml:"overlap" doc:"Reading again, now and then, the end of what has been read. It finds events that Auth0 indexed late; those already stored are dropped."`
+	Webhook        TenantWebhook `yaml:"webhook" doc:"Events that Auth0 pushes, beside those that are read or instead of them. An event that comes both ways is exported once."`
 	CloudWatch     CloudWatch    `yaml:"cloudwatch" doc:"Where the events of the tenant go."`
+}
+
+// Polls reports whether the tenant's log is read from Auth0.
+func (t *Tenant) Polls() bool { return t.Domain != "" }
+
+// Origin says in words where the events of the tenant come from.
+func (t *Tenant) Origin() string {
+	switch {
+	case len(t.Webhook.All()) == 0:
+		return t.Domain
+	case t.Polls():
+		return t.Domain + " and webhook"
+	default:
+		return "webhook"
+	}
+}
+
+// TenantWebhook is how a tenant's log stream identifies itself.
+type TenantWebhook struct {
+	Token  Secret   `yaml:"token" example:"env:GAPLESS_WEBHOOK_TOKEN" doc:"What the log stream sends as its Authorization header: the Authorization Token of its settings. A long random text; 'openssl rand -hex 32' makes one. With it the tenant is pushed to at webhook.listen."`
+	Tokens []Secret `yaml:"tokens" example:"file:/run/secrets/webhook-old,file:/run/secrets/webhook-new" doc:"In the place of token: up to two of which either is taken, to change from one to the other without a pause."`
+}
+
+// All returns the tokens; none when the tenant is not pushed to.
+func (w *TenantWebhook) All() []Secret {
+	if w.Token.IsZero() {
+		return w.Tokens
+	}
+	return append([]Secret{w.Token}, w.Tokens...)
 }
 
 // Overlap says how a tenant's newest events are read again.

@@ -37,6 +37,7 @@ tenants:
 | duration | a number with a unit, or several: ` + "`200ms`, `30s`, `1h30m`, `72h`, `7d`, `1d12h`" + ` |
 | size | bytes, or a number with a unit: ` + "`4096`, `500MB` (powers of 1,000), `10GiB`" + ` (powers of 1,024) |
 | secret | the value itself, or where it is kept: ` + "`env:NAME`, `file:PATH`, `aws-secretsmanager:NAME-OR-ARN`, `aws-secretsmanager:NAME-OR-ARN#JSON-KEY`, `aws-ssm:NAME-OR-ARN`" + `. Values are never printed. The line break at the end of a file does not count. Paths are relative to the working directory. Secrets in AWS are read with the process's own credentials, not with ` + "`aws.role_arn`" + ` |
+| list | in the file a list; in a variable or flag ` + "`value,value`" + ` |
 | map | in the file keys and values; in a variable or flag ` + "`key=value,key=value`" + ` |
 `
 
@@ -119,6 +120,10 @@ func (f *field) kindName() string {
 		return "secret"
 	case kindMap:
 		return "map"
+	case kindTexts:
+		return "list"
+	case kindSecrets:
+		return "list of secrets"
 	default:
 		return "text"
 	}

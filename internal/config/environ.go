@@ -152,8 +152,8 @@ func eachLeaf(fs []field, prefix string, fn func(path string, f *field)) {
 func (l *loader) unknownVariables(unknown []string) {
 	referred := map[string]bool{}
 	l.cfg.walk(func(lf leaf) {
-		if lf.field.kind == kindSecret {
-			if s := secretIn(lf.value); s.scheme == schemeEnv {
+		for _, s := range lf.field.secretsIn(lf.value) {
+			if s.scheme == schemeEnv {
 				referred[s.target] = true
 			}
 		}

@@ -18,6 +18,11 @@ func other(name string) string {
 		{"LOG_FORMAT", "text"},
 		{"MAX_BUFFER_BYTES", "1GiB"},
 		{"MAX_DEAD_LETTER_BYTES", "2GiB"},
+		{"MAX_BODY_BYTES", "1MiB"},
+		{"PLAINTEXT", "true"},
+		{"ALLOW", "192.0.2.0/24"},
+		{"TOKENS", "env:X"},
+		{"TOKEN", "env:X"},
 		{"DEDUP_WINDOW", "48h"},
 		{"TIMEOUT", "7s"},
 		{"ENDPOINT", "http://127.0.0.1:1"},
@@ -69,6 +74,14 @@ func TestEveryVariableRoundTrips(t *testing.T) {
 		base := minimal
 		if name == "GAPLESS_TENANTS_0_PRIVATE_KEY" {
 			base = strings.ReplaceAll(base, "    client_secret: s3cr3t\n", "")
+		}
+		switch {
+		case strings.HasPrefix(name, "GAPLESS_WEBHOOK_TLS"):
+			base += "    webhook: {token: s3cr3t}\nwebhook: {listen: \"0.0.0.0:1\", tls: {cert_file: a, key_file: b}}\n"
+		case strings.HasPrefix(name, "GAPLESS_WEBHOOK"):
+			base += "    webhook: {token: s3cr3t}\nwebhook: {listen: \"127.0.0.1:1\"}\n"
+		case strings.HasPrefix(name, "GAPLESS_TENANTS_0_WEBHOOK"):
+			base += "webhook: {listen: \"127.0.0.1:1\"}\n"
 		}
 		cfg := mustLoad(t, base, name+"="+value)
 		var out strings.Builder

@@ -94,7 +94,7 @@ func harmlessKeys() map[string]bool {
 	keys := map[string]bool{}
 	eachField(fields(), func(f *field) {
 		switch f.kind {
-		case kindSecret, kindMap:
+		case kindSecret, kindSecrets, kindMap:
 		case kindStruct, kindList:
 			keys[f.name] = false
 		default:

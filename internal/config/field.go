@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,9 +19,11 @@ const (
 	kindDuration
 	kindSize
 	kindSecret
-	kindMap    // of strings to strings
-	kindStruct // with children
-	kindList   // of structs with children
+	kindTexts   // a list of strings
+	kindSecrets // a list of secrets
+	kindMap     // of strings to strings
+	kindStruct  // with children
+	kindList    // of structs with children
 )
 
 // A field is what the tags of a struct field say, with those of the structs
@@ -77,6 +80,10 @@ func kindOf(t reflect.Type) (kind, []field) {
 		return kindSize, nil
 	case reflect.TypeFor[Secret]():
 		return kindSecret, nil
+	case reflect.TypeFor[[]string]():
+		return kindTexts, nil
+	case reflect.TypeFor[[]Secret]():
+		return kindSecrets, nil
 	}
 	switch t.Kind() {
 	case reflect.Bool:
@@ -156,12 +163,69 @@ func (f *field) parse(text string, v reflect.Value) *fault {
 		v.Set(reflect.ValueOf(s))
 	case kindMap:
 		return parseMap(text, v)
+	case kindTexts, kindSecrets:
+		return f.parseItems(splitItems(text), v)
 	case kindString:
 		v.SetString(text)
 	case kindStruct, kindList:
 		return &fault{"is a section, not a value", "Set one of the values within it: " + strings.Join(names(f.children), ", ") + "."}
 	}
 	return nil
+}
+
+// splitItems reads "a,b". In the file a list may hold texts with commas.
+func splitItems(text string) []string {
+	if strings.TrimSpace(text) == "" {
+		return nil
+	}
+	items := strings.Split(text, ",")
+	for i := range items {
+		items[i] = strings.TrimSpace(items[i])
+	}
+	return items
+}
+
+// parseItems sets a list of values.
+func (f *field) parseItems(items []string, v reflect.Value) *fault {
+	if f.kind == kindTexts {
+		v.Set(reflect.ValueOf(items))
+		return nil
+	}
+	var secrets []Secret
+	for _, item := range items {
+		s, err := ParseSecret(item)
+		if err != nil {
+			return &fault{err.Error(), secretForms}
+		}
+		secrets = append(secrets, s)
+	}
+	v.Set(reflect.ValueOf(secrets))
+	return nil
+}
+
+// formatItems returns the values of a list, secrets redacted.
+func (f *field) formatItems(v reflect.Value) []string {
+	if texts, ok := reflect.TypeAssert[[]string](v); ok {
+		return slices.Clone(texts)
+	}
+	var out []string
+	for _, s := range f.secretsIn(v) {
+		out = append(out, s.String())
+	}
+	return out
+}
+
+// secretsIn returns the secrets that v, which is of the field, holds.
+func (f *field) secretsIn(v reflect.Value) []Secret {
+	switch f.kind {
+	case kindSecret:
+		return []Secret{secretIn(v)}
+	case kindSecrets:
+		s, _ := reflect.TypeAssert[[]Secret](v)
+		return s
+	default:
+		return nil
+	}
 }
 
 // parseBool reads true or false, and nothing else.
@@ -232,6 +296,8 @@ func (f *field) format(v reflect.Value) string {
 		return secretIn(v).String()
 	case kindMap:
 		return formatMap(mapIn(v))
+	case kindTexts, kindSecrets:
+		return strings.Join(f.formatItems(v), ",")
 	default:
 		return v.String()
 	}

@@ -222,6 +222,8 @@ func (r *fileReader) value(n ast.Node, f *field, path []string, o Origin) {
 		r.list(n, f, path, o)
 	case kindMap:
 		r.entries(n, path, o)
+	case kindTexts, kindSecrets:
+		r.items(n, path, o)
 	default:
 		r.scalar(n, path, o)
 	}
@@ -268,19 +270,48 @@ func (r *fileReader) entries(n ast.Node, path []string, o Origin) {
 	}
 }
 
+// items reads a list of values, or one value in its place.
+func (r *fileReader) items(n ast.Node, path []string, o Origin) {
+	seq, ok := r.bare(n).(*ast.SequenceNode)
+	if !ok {
+		r.scalar(n, path, o)
+		return
+	}
+	var items []string
+	for _, el := range seq.Values {
+		text, ok := r.text(el)
+		if !ok {
+			r.fail(strings.Join(path, "."), r.at(r.bare(el)), &fault{"holds a section or a list where a single value is expected", ""})
+			return
+		}
+		items = append(items, text)
+	}
+	r.setItems(path, items, o)
+}
+
 // scalar reads a single value.
 func (r *fileReader) scalar(n ast.Node, path []string, o Origin) {
+	text, ok := r.text(n)
+	if !ok {
+		r.fail(strings.Join(path, "."), o, &fault{"is a section or a list where a single value is expected", ""})
+		return
+	}
+	r.set(path, text, o)
+}
+
+// text returns a single value as it was written.
+func (r *fileReader) text(n ast.Node) (string, bool) {
 	switch t := r.bare(n).(type) {
 	case nil:
-		r.set(path, "", o)
+		return "", true
 	case *ast.StringNode:
-		r.set(path, t.Value, o)
+		return t.Value, true
 	case *ast.LiteralNode:
-		r.set(path, t.Value.Value, o)
+		return t.Value.Value, true
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		r.set(path, t.GetToken().Value, o)
+		return t.GetToken().Value, true
 	default:
-		r.fail(strings.Join(path, "."), o, &fault{"is a section or a list where a single value is expected", ""})
+		return "", false
 	}
 }
 

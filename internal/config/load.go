@@ -146,6 +146,20 @@ func (l *loader) set(path []string, text string, o Origin) {
 	l.cfg.origins[full] = o
 }
 
+// setItems gives the list at a path its values, as set does for a single one.
+func (l *loader) setItems(path, items []string, o Origin) {
+	full := strings.Join(path, ".")
+	v, f, _, ft := l.locate(path)
+	if ft == nil {
+		ft = f.parseItems(items, v)
+	}
+	if ft != nil {
+		l.fail(full, o, ft)
+		return
+	}
+	l.cfg.origins[full] = o
+}
+
 // setMapKey sets one entry of a map, which is never shared.
 func (l *loader) setMapKey(v reflect.Value, key, text string) {
 	m := mapIn(v)

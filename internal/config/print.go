@@ -50,6 +50,12 @@ func (p *printer) section(v reflect.Value, fs []field, indent, prefix string) {
 			p.list(fv, f, indent, path)
 		case kindMap:
 			p.entries(mapIn(fv), key, indent, path)
+		case kindTexts, kindSecrets:
+			items := f.formatItems(fv)
+			for i := range items {
+				items[i] = yamlText(items[i])
+			}
+			p.line(key+" ["+strings.Join(items, ", ")+"]", path)
 		default:
 			p.line(key+" "+scalar(f, f.format(fv)), path)
 		}
@@ -154,6 +160,15 @@ func writeJSONField(b *strings.Builder, v reflect.Value, f *field) {
 			b.WriteString(jsonText(k) + ":" + jsonText(m[k]))
 		}
 		b.WriteByte('}')
+	case kindTexts, kindSecrets:
+		b.WriteByte('[')
+		for i, item := range f.formatItems(v) {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(jsonText(item))
+		}
+		b.WriteByte(']')
 	case kindBool, kindInt, kindFloat:
 		b.WriteString(f.format(v))
 	default:

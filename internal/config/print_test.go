@@ -106,7 +106,7 @@ func TestSchema(t *testing.T) {
 	tenants, _ := properties["tenants"].(map[string]any)
 	items, _ := tenants["items"].(map[string]any)
 	got, _ := items["required"].([]any)
-	if d := cmp.Diff([]any{"name", "domain", "client_id"}, got); d != "" {
+	if d := cmp.Diff([]any{"name"}, got); d != "" {
 		t.Errorf("required (-want +got):\n%s", d)
 	}
 	fields, _ := items["properties"].(map[string]any)

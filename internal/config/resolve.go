@@ -138,15 +138,13 @@ func jsonMember(text, key string) (string, error) {
 func (c *Config) CheckSecrets(ctx context.Context, r Resolver, remote bool) error {
 	var problems []*Error
 	c.walk(func(l leaf) {
-		if l.field.kind != kindSecret {
-			return
-		}
-		s := secretIn(l.value)
-		if s.IsRemote() && !remote {
-			return
-		}
-		if _, err := s.Resolve(ctx, r); err != nil {
-			problems = append(problems, c.problem(l.path, "cannot be resolved: "+strings.TrimPrefix(err.Error(), "resolve "), secretFix(s)))
+		for _, s := range l.field.secretsIn(l.value) {
+			if s.IsRemote() && !remote {
+				continue
+			}
+			if _, err := s.Resolve(ctx, r); err != nil {
+				problems = append(problems, c.problem(l.path, "cannot be resolved: "+strings.TrimPrefix(err.Error(), "resolve "), secretFix(s)))
+			}
 		}
 	})
 	return invalid(problems)

@@ -63,6 +63,8 @@ func (f *field) schema() map[string]any {
 		s["type"], s["pattern"] = "string", patternDuration
 	case kindSize:
 		s["type"], s["pattern"] = []string{"string", "integer"}, patternSize
+	case kindTexts, kindSecrets:
+		s["type"], s["items"] = []string{"array", "string"}, map[string]any{"type": "string"}
 	case kindString, kindSecret:
 		s["type"] = "string"
 	}

@@ -46,7 +46,7 @@ func (l *loader) validate() {
 	if c.DataDir == "" {
 		l.complain("data_dir", "is not set, and there is no home directory to choose one in", "Set it, such as --data-dir /var/lib/gapless.")
 	}
-	l.checkListen(c.Listen)
+	l.checkListen("listen", c.Listen)
 	l.checkEndpoint("aws.endpoint", c.AWS.Endpoint)
 	l.checkRole("aws.role_arn", c.AWS.RoleARN)
 	if len(c.Tenants) == 0 && !l.excused["tenants"] {
@@ -62,8 +62,10 @@ func (l *loader) validate() {
 			seen[t.Name] = i
 		}
 		l.checkTenant(path, t)
+		l.checkTokens(path+"webhook.", t)
 		l.checkCloudWatch(path+"cloudwatch.", t)
 	}
+	l.checkWebhook(c)
 }
 
 // checkLeaf checks a value against the tags of its field.
@@ -139,8 +141,8 @@ func (f *field) rangeFix() string {
 	return s + "; the default is " + f.def + "."
 }
 
-// checkListen checks the address of the listener.
-func (l *loader) checkListen(addr string) {
+// checkListen checks the address of a listener.
+func (l *loader) checkListen(path, addr string) {
 	if addr == "" {
 		return
 	}
@@ -149,7 +151,7 @@ func (l *loader) checkListen(addr string) {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		l.complain("listen", quote(addr)+" is not host:port", "Write it like 127.0.0.1:8080, or leave it empty to turn the listener off.")
+		l.complain(path, quote(addr)+" is not host:port", "Write it like 127.0.0.1:8080, or leave it empty to turn the listener off.")
 	}
 }
 
@@ -186,6 +188,7 @@ func (l *loader) checkTenant(path string, t *Tenant) {
 	if strings.Trim(t.Name, ".") == "" && t.Name != "" {
 		l.complain(path+"name", quote(t.Name)+" is not a name", "Use more than dots.")
 	}
+	l.checkPoll(path, t)
 	l.checkDomain(path+"domain", t.Domain)
 	if t.Audience != "" {
 		if u, err := url.Parse(t.Audience); err != nil || u.Scheme == "" {
@@ -199,6 +202,22 @@ func (l *loader) checkTenant(path string, t *Tenant) {
 	_, err = ParseRetention(t.Retention)
 	if e, ok := errors.AsType[*Error](err); ok {
 		l.complain(path+e.Path, e.Problem, e.Fix)
+	}
+}
+
+// checkPoll checks that there is all that reading the tenant's log needs, or
+// nothing of it where the tenant is pushed to alone.
+func (l *loader) checkPoll(path string, t *Tenant) {
+	pushed := len(t.Webhook.All()) > 0 || l.excused[path+"webhook.token"] || l.excused[path+"webhook.tokens"]
+	keys := t.ClientID != "" || !t.ClientSecret.IsZero() || !t.PrivateKey.IsZero()
+	if pushed && !keys && !t.Polls() {
+		return
+	}
+	if !t.Polls() {
+		l.complain(path+"domain", "is missing", "Set it, such as domain: dev-tenant.us.auth0.com")
+	}
+	if t.ClientID == "" {
+		l.complain(path+"client_id", "is missing", "Set it, such as client_id: abc")
 	}
 	l.checkKeys(path, t)
 }
