@@ -11,7 +11,14 @@
 //	  │                        │
 //	  └── stored cursor ───────┘     refused cursor ─► record the gap ─► seed
 //
-// What it guarantees: every event behind the start that Auth0 serves is handed
+// Webhook is pushed to by a log stream. While its Run is under way requests are
+// taken, many at the same time, each of which is answered when its pages are on
+// disk:
+//
+//	POST ─► method, network, token ─► gate ─► slot ─► gzip? form? ─► page ─► emit ─► … ─► 200
+//	         405     403      401      503     503     413 415 408      └─ failed: Run ends, 503
+//
+// What Poll guarantees: every event behind the start that Auth0 serves is handed
 // to emit at least once, and the cursor never passes one that was not. What it
 // does not: exactly once. Pages repeat after a fault; the buffer drops what it
 // knows.

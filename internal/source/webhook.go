@@ -1,0 +1,381 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gaplesslogs/gapless/internal/event"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+)
+
+// WebhookName is the name of the source that is pushed to. It has no cursor.
+const WebhookName = "webhook"
+
+// DefaultMaxBody is the largest body that a webhook takes unless told otherwise,
+// in bytes after decompression. Auth0 documents no size; its batches are of some
+// hundreds of kilobytes at most.
+const DefaultMaxBody = 8 << 20
+
+// Bounds on what the clients of a webhook can take. Bodies are read after the
+// token was found right, and not before.
+const (
+	// smallBody is the length up to which a body counts as small.
+	smallBody = 256 << 10
+	// smallSlots and largeSlots are how many bodies are read at once. Many small
+	// ones share a flush; a large one may need some times max_body_bytes of memory.
+	smallSlots, largeSlots = 64, 8
+	// slotWait is how long a request waits for its slot.
+	slotWait = 5 * time.Second
+	// answerTime bounds the writing of an answer.
+	answerTime = 10 * time.Second
+	// retryAfter is what a request is told that comes at a bad moment.
+	retryAfter = 10 * time.Second
+)
+
+// WebhookConfig says whom a webhook listens to.
+type WebhookConfig struct {
+	// Tokens are those of which the Authorization header must carry one: as it
+	// stands, or behind "Bearer ". At least one; more than one while they rotate.
+	Tokens []string
+	// Allow are the networks that requests may come from; none allows all.
+	Allow []netip.Prefix
+	// MaxBody is the largest body, in bytes after decompression; 0 is
+	// DefaultMaxBody.
+	MaxBody int64
+	// Registerer takes the figures; nil keeps them to itself.
+	Registerer prometheus.Registerer
+}
+
+// A Webhook takes the events of one tenant that Auth0 pushes to it by a log
+// stream of the type "http". It is a pipeline.Source, and an http.Handler for
+// the requests, which are answered with 2xx when what they brought is on disk
+// and not before.
+//
+// Requests are taken while a Run is under way. Each brings its pages at the same
+// time as the others, so that they share a flush. One that cannot be stored ends
+// the Run, as the trouble is not the request's own; others are told to come again
+// until the next Run.
+type Webhook struct {
+	cfg     WebhookConfig
+	tokens  [][sha256.Size]byte
+	logger  *slog.Logger
+	metrics webhookMetrics
+	small   chan struct{}
+	large   chan struct{}
+
+	mu   sync.Mutex
+	gate *gate                // nil while no Run is under way
+	told map[string]time.Time // when something was last logged, by its kind
+}
+
+// A gate is open while a Run is under way.
+type gate struct {
+	ctx      context.Context //nolint:containedctx // it is that of Run, which the requests must not outlive
+	emit     pipeline.Emit
+	fail     context.CancelCauseFunc
+	requests sync.WaitGroup
+}
+
+// errNoTokens says that a webhook would let nobody in.
+var errNoTokens = errors.New("a webhook needs a token")
+
+// NewWebhook returns a webhook that nobody is connected to yet.
+func NewWebhook(cfg WebhookConfig, deps Deps) (*Webhook, error) {
+	if len(cfg.Tokens) == 0 {
+		return nil, errNoTokens
+	}
+	if cfg.MaxBody <= 0 {
+		cfg.MaxBody = DefaultMaxBody
+	}
+	w := &Webhook{
+		cfg: cfg, logger: deps.Logger, metrics: newWebhookMetrics(cfg.Registerer),
+		small: make(chan struct{}, smallSlots), large: make(chan struct{}, largeSlots), told: make(map[string]time.Time),
+	}
+	if w.logger == nil {
+		w.logger = slog.New(slog.DiscardHandler)
+	}
+	for _, t := range cfg.Tokens {
+		if t == "" || strings.TrimSpace(t) != t {
+			return nil, errors.New("a token is empty, or begins or ends with space, which no header can carry")
+		}
+		w.tokens = append(w.tokens, sha256.Sum256([]byte(t)))
+	}
+	w.cfg.Tokens = nil // only their hashes are needed from here on
+	return w, nil
+}
+
+// Name returns WebhookName.
+func (*Webhook) Name() string { return WebhookName }
+
+// Run takes requests until ctx ends or a page could not be stored, and returns
+// when the last of them has its answer. There is no cursor to begin from.
+func (w *Webhook) Run(ctx context.Context, _ event.Cursor, emit pipeline.Emit) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	g := &gate{ctx: ctx, emit: emit, fail: fail}
+	w.open(g)
+	<-ctx.Done()
+	w.open(nil)
+	g.requests.Wait()
+	return context.Cause(ctx)
+}
+
+// open sets the gate through which requests come in; nil shuts it.
+func (w *Webhook) open(g *gate) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gate = g
+}
+
+// enter lets a request in; the caller must leave by requests.Done. It returns nil
+// while no Run is under way.
+func (w *Webhook) enter() *gate {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gate == nil || w.gate.ctx.Err() != nil {
+		return nil
+	}
+	w.gate.requests.Add(1)
+	return w.gate
+}
+
+// An answer is what a request is told, and why, for the log.
+type answer struct {
+	status int
+	why    string // empty where nobody needs to hear of it
+	err    error
+	// retry says that the same request may be taken later.
+	retry bool
+}
+
+// ServeHTTP takes a request of the log stream. The answers are in
+// docs/operations.md.
+func (w *Webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	w.answer(rw, r, w.takeSafely(rw, r)) //nolint:contextcheck // what is stored is stored for the Run, whether or not the client waits
+}
+
+// takeSafely is take, and turns a fault of the program into an answer: what it
+// says may hold the content of an event, so no more than its kind is told.
+func (w *Webhook) takeSafely(rw http.ResponseWriter, r *http.Request) (a answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.logger.LogAttrs(r.Context(), slog.LevelError, "a request to the webhook failed for a fault of gapless",
+				slog.String("panic", fmt.Sprintf("%T", p)), slog.String("stack", string(debug.Stack())))
+			a = answer{status: http.StatusInternalServerError, retry: true}
+		}
+	}()
+	return w.take(rw, r)
+}
+
+// answer writes the answer, which has no body.
+func (w *Webhook) answer(rw http.ResponseWriter, r *http.Request, a answer) {
+	w.metrics.requests.WithLabelValues(strconv.Itoa(a.status)).Inc()
+	if a.why != "" && w.mayTell(a.why) {
+		attrs := []slog.Attr{slog.Int("status", a.status), slog.String("why", a.why), slog.String("from", r.RemoteAddr)}
+		if a.err != nil {
+			attrs = append(attrs, slog.Any("error", a.err))
+		}
+		w.logger.LogAttrs(r.Context(), slog.LevelWarn, "a request to the webhook was not taken; the next of this kind is told in a minute at the earliest", attrs...)
+	}
+	h := rw.Header()
+	if a.retry {
+		h.Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
+	}
+	if a.status == http.StatusMethodNotAllowed {
+		h.Set("Allow", http.MethodPost)
+	}
+	if a.status != http.StatusOK { // its body may be unread, and nobody waits for the rest of it
+		h.Set("Connection", "close")
+	}
+	h.Set("Content-Length", "0")
+	_ = http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(answerTime)) // where there is a connection
+	rw.WriteHeader(a.status)
+}
+
+// mayTell reports whether something of a kind may be logged: once a minute, so
+// that nobody can fill the log from outside.
+func (w *Webhook) mayTell(kind string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if last, ok := w.told[kind]; ok && now.Sub(last) < time.Minute {
+		return false
+	}
+	w.told[kind] = now
+	return true
+}
+
+// take judges a request and stores what it brings.
+func (w *Webhook) take(rw http.ResponseWriter, r *http.Request) answer {
+	switch {
+	case r.Method != http.MethodPost:
+		return answer{status: http.StatusMethodNotAllowed}
+	case !w.allows(r.RemoteAddr):
+		return answer{status: http.StatusForbidden, why: "it comes from a network that webhook.allow does not name"}
+	case !w.knows(r.Header["Authorization"]):
+		return answer{status: http.StatusUnauthorized, why: "its Authorization carries none of the tenant's tokens"}
+	}
+	g := w.enter()
+	if g == nil {
+		return answer{status: http.StatusServiceUnavailable, retry: true}
+	}
+	defer g.requests.Done()
+	switch {
+	case r.ContentLength > w.cfg.MaxBody:
+		return w.tooLarge()
+	case !readable(r.Header["Content-Encoding"]):
+		return answer{status: http.StatusUnsupportedMediaType, why: "its Content-Encoding is neither identity nor gzip"}
+	}
+	free, ok := w.slot(g.ctx, r)
+	if !ok {
+		return answer{status: http.StatusServiceUnavailable, retry: true, why: "too many bodies are being read"}
+	}
+	defer free()
+	in := newIncoming(g.ctx, rw, r, w.cfg.MaxBody)
+	defer func() {
+		in.close()
+		w.metrics.bytes.Add(float64(in.wire.n))
+	}()
+	return w.outcome(g, w.store(g, in))
+}
+
+// tooLarge is the answer to a body that is.
+func (w *Webhook) tooLarge() answer {
+	return answer{status: http.StatusRequestEntityTooLarge, why: "its body is larger than webhook.max_body_bytes, " + strconv.FormatInt(w.cfg.MaxBody, 10)}
+}
+
+// allows reports whether a peer may send anything.
+func (w *Webhook) allows(peer string) bool {
+	if len(w.cfg.Allow) == 0 {
+		return true
+	}
+	at, err := netip.ParseAddrPort(peer)
+	if err != nil {
+		return false
+	}
+	addr := at.Addr().Unmap().WithZone("")
+	for _, p := range w.cfg.Allow {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// knows reports whether an Authorization carries one of the tokens. How long it
+// takes tells nothing about them.
+func (w *Webhook) knows(values []string) bool {
+	if len(values) != 1 {
+		return false
+	}
+	const bearer = "bearer "
+	given := values[0]
+	known := w.matches(given)
+	if len(given) > len(bearer) && strings.EqualFold(given[:len(bearer)], bearer) {
+		known |= w.matches(given[len(bearer):])
+	}
+	return known == 1
+}
+
+// matches returns 1 if a text is one of the tokens, and else 0.
+func (w *Webhook) matches(text string) (known int) {
+	hash := sha256.Sum256([]byte(text))
+	for i := range w.tokens {
+		known |= subtle.ConstantTimeCompare(hash[:], w.tokens[i][:])
+	}
+	return known
+}
+
+// readable reports whether a Content-Encoding is one that can be read. Whether a
+// body is gzip is told by its bytes.
+func readable(encodings []string) bool {
+	switch strings.ToLower(strings.Join(encodings, ",")) {
+	case "", "identity", "gzip", "x-gzip":
+		return true
+	default:
+		return false
+	}
+}
+
+// slot waits for the place in which a body is read; free gives it back.
+func (w *Webhook) slot(ctx context.Context, r *http.Request) (free func(), ok bool) {
+	slots := w.large
+	if r.ContentLength >= 0 && r.ContentLength <= smallBody && len(r.Header["Content-Encoding"]) == 0 {
+		slots = w.small
+	}
+	free = func() { <-slots }
+	select {
+	case slots <- struct{}{}:
+		return free, true
+	default:
+	}
+	wait := time.NewTimer(slotWait)
+	defer wait.Stop()
+	select {
+	case slots <- struct{}{}:
+		return free, true
+	case <-wait.C:
+	case <-ctx.Done():
+	case <-r.Context().Done():
+	}
+	return nil, false
+}
+
+// outcome turns what became of a body into the answer. A body that could not be
+// stored ends the Run.
+func (w *Webhook) outcome(g *gate, err error) answer {
+	var unstored *unstoredError
+	switch {
+	case err == nil:
+		return answer{status: http.StatusOK}
+	case errors.As(err, &unstored):
+		g.fail(unstored.err) // Ingest tells of it and waits, and then there is a next Run
+		return answer{status: http.StatusServiceUnavailable, retry: true}
+	case g.ctx.Err() != nil:
+		return answer{status: http.StatusServiceUnavailable, retry: true}
+	case errors.Is(err, errTooLarge):
+		return w.tooLarge()
+	case errors.Is(err, errTooSlow):
+		return answer{status: http.StatusRequestTimeout, why: "its body came too slowly"}
+	default:
+		return answer{status: http.StatusBadRequest, why: "its connection broke before the body was whole"}
+	}
+}
+
+// webhookMetrics are the figures of one tenant's webhook.
+type webhookMetrics struct {
+	requests *prometheus.CounterVec
+	bytes    prometheus.Counter
+}
+
+// newWebhookMetrics registers the figures.
+func newWebhookMetrics(reg prometheus.Registerer) webhookMetrics {
+	m := webhookMetrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "gapless", Name: "webhook_requests_total", Help: "Requests to the webhook, by the status of the answer.",
+		}, []string{"status"}),
+		bytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "gapless", Name: "webhook_received_bytes_total", Help: "Bytes of bodies that the webhook has read, as they came.",
+		}),
+	}
+	for _, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusServiceUnavailable} {
+		m.requests.WithLabelValues(strconv.Itoa(status)) // there from the start, so that an alert can be written before the first
+	}
+	if reg != nil {
+		reg.MustRegister(m.requests, m.bytes)
+	}
+	return m
+}
