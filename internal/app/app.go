@@ -29,9 +29,9 @@ type Options struct {
 	// Once makes the App end by itself when every tenant is caught up and
 	// delivered, or needs a person.
 	Once bool
-	// Listener is used in place of Config.Listen; nil opens one. Start takes it
-	// over.
-	Listener net.Listener
+	// Listener is used in place of Config.Listen, and WebhookListener in place of
+	// Config.Webhook.Listen; nil opens one. Start takes it over.
+	Listener, WebhookListener net.Listener
 	// Auth0HTTP replaces the transport to Auth0; nil is the ordinary one.
 	Auth0HTTP http.RoundTripper
 	// AWSHTTP replaces the HTTP client to AWS; nil is the SDK's own.
@@ -47,6 +47,7 @@ type App struct {
 	store    *store.Store
 	tenants  []*tenant
 	listener net.Listener
+	pushed   net.Listener // that of the webhook, nil when there is none
 
 	mu       sync.Mutex
 	cleanups []cleanup // in the order of the starts; Stop runs them backwards
@@ -72,6 +73,9 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}()
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg := opts.Config
+	if err := checkOnce(opts); err != nil {
+		return nil, err
+	}
 	a.store, err = store.Open(ctx, store.Config{
 		Dir: cfg.DataDir, MaxBytes: int64(cfg.MaxBufferBytes), DedupWindow: cfg.DedupWindow,
 		MaxLetterBytes: int64(cfg.MaxLetterBytes), Logger: opts.Logger, Registerer: a.registry,
@@ -130,6 +134,10 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.listen(ctx); err != nil {
 		return err
 	}
+	webhook, err := a.listenWebhook(ctx)
+	if err != nil {
+		return err
+	}
 	ctx = context.WithoutCancel(ctx) // Stop ends the loops, in its own order
 	var deliveries, sources []func(context.Context)
 	for _, t := range a.tenants {
@@ -138,8 +146,10 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.onStop("deliveries", together(deliveries))
 	a.onStop("sources", together(sources))
+	webhook.serve(ctx, a)
 	a.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "started", slog.Int("tenants", len(a.tenants)),
-		slog.String("version", a.opts.Version), slog.String("data_dir", a.opts.Config.DataDir), slog.String("listen", a.Addr()))
+		slog.String("version", a.opts.Version), slog.String("data_dir", a.opts.Config.DataDir), slog.String("listen", a.Addr()),
+		slog.String("webhook", a.WebhookAddr()))
 	return nil
 }
 

@@ -34,6 +34,7 @@ type childSpec struct {
 	Dir, Auth0, AWS, ClientID, ClientSecret string
 	LogStream                               string
 	InFlight                                int
+	Webhook, Token                          string // of a child that is pushed to alone
 }
 
 // config is what a person would write down for it.
@@ -47,6 +48,11 @@ func (c childSpec) config() (*config.Config, error) {
 	t.CloudWatch.InDoubtWait = 0 // the emulator shows at once what it has taken
 	cfg.Tenants = []config.Tenant{t}
 	var err error
+	if c.Webhook != "" {
+		cfg.Webhook.Listen = c.Webhook
+		cfg.Tenants[0].Webhook.Token, err = config.ParseSecret(c.Token)
+		return cfg, err
+	}
 	cfg.Tenants[0].ClientSecret, err = config.ParseSecret(c.ClientSecret)
 	return cfg, err
 }
@@ -263,7 +269,27 @@ func (c *crash) killAt(t *testing.T, m moment) {
 	closeAll := c.serve(g)
 	defer closeAll()
 	defer close(g.killed)
-	spec, err := json.Marshal(c.spec)
+	kill, ended := c.spec.spawn(t)
+	defer kill()
+	var end <-chan time.Time
+	if m.end > 0 {
+		end = time.After(m.end)
+	}
+	select {
+	case <-g.reached:
+	case <-end:
+	case err := <-ended:
+		t.Fatalf("the child ended by itself: %v", err)
+	case <-time.After(time.Minute):
+		t.Errorf("the child did not come to %+v", m)
+	}
+}
+
+// spawn starts a child process. kill ends it with SIGKILL, and ended tells if it
+// does by itself.
+func (c childSpec) spawn(t *testing.T) (kill func(), ended <-chan error) {
+	t.Helper()
+	spec, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,25 +307,15 @@ func (c *crash) killAt(t *testing.T, m moment) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	var end <-chan time.Time
-	if m.end > 0 {
-		end = time.After(m.end)
-	}
-	select {
-	case <-g.reached:
-	case <-end:
-	case err := <-ended:
-		t.Fatalf("the child ended by itself: %v", err)
-	case <-time.After(time.Minute):
-		t.Errorf("the child did not come to %+v", m)
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; err == nil {
-		t.Error("the child ended well, although it was killed")
-	}
-	_ = in.Close()
+	result := make(chan error, 1)
+	go func() { result <- cmd.Wait(); close(result) }()
+	return func() {
+		if err := cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		if err := <-result; err == nil {
+			t.Error("the child ended well, although it was killed")
+		}
+		_ = in.Close()
+	}, result
 }

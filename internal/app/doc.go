@@ -13,7 +13,10 @@
 // for its address with Addr and ended with Stop; it neither catches signals nor
 // ends the process, so that tests run the whole product.
 //
-// It stops in the order in which nothing is lost or doubled: the sources first,
-// then delivery, once what is stored has gone out or the time is over, then the
+// A tenant may have a source.Webhook too, or instead, which listenWebhook lets
+// Auth0 reach.
+//
+// It stops in the order in which nothing is lost or doubled: the listener of the
+// webhook and the sources first, then delivery, once what is stored has gone out or the time is over, then the
 // listener, and the store last.
 package app

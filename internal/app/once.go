@@ -11,6 +11,18 @@ import (
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 )
 
+// errNothingToPoll says that a run with Once has nothing to do.
+var errNothingToPoll = errors.New("no tenant has a domain to read from, and a run that ends by itself receives nothing")
+
+// checkOnce refuses a run with Once that would do nothing.
+func checkOnce(opts Options) error {
+	polls := func(t config.Tenant) bool { return t.Polls() }
+	if !opts.Once || len(opts.Config.Tenants) == 0 || slices.ContainsFunc(opts.Config.Tenants, polls) {
+		return nil
+	}
+	return &pipeline.Error{Op: "run once", Class: pipeline.Misconfigured, Err: errNothingToPoll, Hint: "Use gapless run without --once: Auth0 pushes when it has something."}
+}
+
 // once finds out when an App that runs once is finished: every tenant is caught
 // up and delivered, or needs a person. One that needs a person keeps none of the
 // others from coming to their end.

@@ -28,7 +28,8 @@ type tenant struct {
 	name    string
 	logger  *slog.Logger
 	buffer  *store.Buffer
-	client  *auth0.Client
+	client  *auth0.Client   // nil without a poll
+	webhook *source.Webhook // nil where nobody pushes
 	sink    *cloudwatch.Sink
 	ingests []*pipeline.Ingest // one for each source
 	deliver *pipeline.Deliver
@@ -56,14 +57,6 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	if err := built.buffer.ClearConditions(ctx); err != nil {
 		return nil, err
 	}
-	if built.client, err = a.auth0Client(ctx, t, built.buffer, logger); err != nil {
-		return nil, err
-	}
-	a.onStop("client of "+t.Name, func(context.Context) error { return built.client.Close() })
-	poll, err := a.poll(ctx, t, built)
-	if err != nil {
-		return nil, err
-	}
 	if built.sink, err = a.cloudwatchSink(ctx, t, logger); err != nil {
 		return nil, err
 	}
@@ -80,15 +73,45 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	}
 	metrics := pipeline.NewMetrics(a.registry, t.Name)
 	report := a.reporter(built)
-	built.ingests = []*pipeline.Ingest{{
-		Source: poll, Buffer: built.buffer, Route: route, Logger: logger, Metrics: metrics,
-		Report: report, OnCaughtUp: func() { built.catchOnce.Do(func() { close(built.caughtUp) }) },
-	}}
+	ingest := pipeline.Ingest{Buffer: built.buffer, Route: route, Logger: logger, Metrics: metrics, Report: report}
+	if err := a.addSources(ctx, t, built, &ingest); err != nil {
+		return nil, err
+	}
 	built.deliver = &pipeline.Deliver{
 		Buffer: built.buffer, Sink: built.sink, InFlight: t.CloudWatch.InFlight,
 		Logger: logger, Metrics: metrics, Report: report, OnSettled: built.noteSettled,
 	}
 	return built, nil
+}
+
+// addSources makes the sources of a tenant: the poll of one that has a domain, and
+// the webhook of one that has a token. A run with Once receives nothing.
+func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, like *pipeline.Ingest) error {
+	caughtUp := func() { built.catchOnce.Do(func() { close(built.caughtUp) }) }
+	add := func(s pipeline.Source, onCaughtUp func()) {
+		built.ingests = append(built.ingests, &pipeline.Ingest{
+			Source: s, Buffer: like.Buffer, Route: like.Route, Logger: like.Logger, Metrics: like.Metrics,
+			Report: like.Report, OnCaughtUp: onCaughtUp,
+		})
+	}
+	if t.Polls() {
+		poll, err := a.poll(ctx, t, built)
+		if err != nil {
+			return err
+		}
+		add(poll, caughtUp)
+	} else {
+		caughtUp() // what waits in the buffer is all there is
+	}
+	if a.opts.Once || len(t.Webhook.All()) == 0 {
+		return nil
+	}
+	var err error
+	if built.webhook, err = a.webhook(ctx, t, built.logger); err != nil {
+		return err
+	}
+	add(built.webhook, nil)
+	return nil
 }
 
 // misconfigured wraps an error that only another configuration can mend.
@@ -121,8 +144,13 @@ func (a *App) auth0Client(ctx context.Context, t config.Tenant, cache auth0.Toke
 	return c, nil
 }
 
-// poll makes the source of a tenant, once its starting point is settled.
-func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (*source.Poll, error) {
+// poll makes the source that reads a tenant's log, once its starting point is
+// settled.
+func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (_ *source.Poll, err error) {
+	if built.client, err = a.auth0Client(ctx, t, built.buffer, built.logger); err != nil {
+		return nil, err
+	}
+	a.onStop("client of "+t.Name, func(context.Context) error { return built.client.Close() })
 	start, err := startFrom(t)
 	if err != nil {
 		return nil, err

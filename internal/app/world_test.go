@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -35,6 +36,8 @@ type world struct {
 	hosts map[string]http.RoundTripper
 	app   *app.App // while one is running
 	once  bool     // the App runs with Once
+	door  *door    // of the webhook of the App; nil when there is none
+	log   io.Writer
 }
 
 // A site is one tenant of a world and its destination.
@@ -132,8 +135,16 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // open makes an App on the data directory.
 func (w *world) open(ctx context.Context) (*app.App, error) {
+	logger := slog.New(slog.DiscardHandler)
+	if w.log != nil {
+		logger = slog.New(slog.NewTextHandler(w.log, nil))
+	}
+	var listener net.Listener
+	if w.door != nil {
+		listener = w.door.open()
+	}
 	return app.New(ctx, app.Options{
-		Config: w.cfg, Logger: slog.New(slog.DiscardHandler), Once: w.once, Auth0HTTP: w,
+		Config: w.cfg, Logger: logger, Once: w.once, WebhookListener: listener, Auth0HTTP: w,
 		// A redirect is an answer, as with the SDK's own client.
 		AWSHTTP:        &http.Client{Transport: w, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),

@@ -2,20 +2,29 @@ package cli_test
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gaplesslogs/gapless/internal/app"
 	"github.com/gaplesslogs/gapless/internal/auth0"
 	"github.com/gaplesslogs/gapless/internal/cloudwatch"
+	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 	"github.com/gaplesslogs/gapless/internal/store"
 )
@@ -30,6 +39,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	defer cancel()
 	documented := documentedMetrics(t)
 	exposed := exposedMetrics(ctx, t)
+	maps.Copy(exposed, webhookMetrics(ctx, t))
 	for name, labels := range describedMetrics(ctx, t) {
 		if _, found := exposed[name]; !found {
 			exposed[name] = metric{kind: documented[name].kind, labels: labels} // a description knows no kind
@@ -91,6 +101,54 @@ func exposedMetrics(ctx context.Context, t *testing.T) map[string]metric {
 		case <-tick.C:
 		}
 	}
+}
+
+// webhookMetrics reads what /metrics tells of a webhook with TLS.
+func webhookMetrics(ctx context.Context, t *testing.T) map[string]metric {
+	t.Helper()
+	model := httptest.NewTLSServer(http.NotFoundHandler()) // has a certificate
+	pair := model.TLS.Certificates[0]
+	model.Close()
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	cfg := config.Default()
+	cfg.DataDir, cfg.Listen, cfg.AWS.Region, cfg.Webhook.Listen = t.TempDir(), "127.0.0.1:0", "us-east-1", "127.0.0.1:0"
+	cfg.AWS.Endpoint = "http://127.0.0.1:1" // where nobody is
+	cfg.Webhook.TLS = config.TLS{CertFile: file("cert.pem", "CERTIFICATE", pair.Certificate[0]), KeyFile: file("key.pem", "PRIVATE KEY", key)}
+	hooked := config.NewTenant()
+	hooked.Name = "dev"
+	if hooked.Webhook.Token, err = config.ParseSecret("a token"); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Tenants = []config.Tenant{hooked}
+	a, err := app.New(ctx, app.Options{
+		Config: cfg, Logger: slog.New(slog.DiscardHandler),
+		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := a.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := a.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	all := parseMetrics(scrape(ctx, t, "http://"+a.Addr()+"/metrics"))
+	maps.DeleteFunc(all, func(name string, _ metric) bool { return !strings.HasPrefix(name, "gapless_webhook_") })
+	return all
 }
 
 // scrape gets a page.
