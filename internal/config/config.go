@@ -31,7 +31,7 @@ type Webhook struct {
 	Listen       string   `yaml:"listen" example:"0.0.0.0:8443" doc:"Address that the log streams of Auth0 reach, as host:port; port 0 picks a free one. Empty turns the webhook off."`
 	TLS          TLS      `yaml:"tls" doc:"The certificate of the webhook. Auth0 refuses self-signed ones. Without it the listener speaks plain HTTP, which is allowed on loopback, and elsewhere with plaintext."`
 	Plaintext    bool     `yaml:"plaintext" default:"false" doc:"Speak plain HTTP on an address that other machines can reach, because a proxy in front ends TLS. Whoever can listen in between reads the token and the events."`
-	MaxBodyBytes Size     `yaml:"max_body_bytes" default:"8MiB" min:"64KiB" max:"256MiB" doc:"The largest body of a request, after decompression. Up to eight bodies above 256 KiB are read at once, each of which may need some times its largest record in memory."`
+	MaxBodyBytes Size     `yaml:"max_body_bytes" default:"8MiB" min:"64KiB" max:"256MiB" doc:"The largest body of a request, after decompression. Up to four bodies above 256 KiB are read at once, each of which may need some times its largest record in memory."`
 	Allow        []string `yaml:"allow" example:"18.197.9.11/32,18.198.229.148/32" doc:"Networks that requests may come from, as CIDR prefixes or single addresses; all when empty. Auth0 publishes its own at https://cdn.auth0.com/ip-ranges.json. It is the peer of the connection that counts, so behind a proxy let the proxy do this."`
 }
 

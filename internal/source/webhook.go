@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -34,11 +35,15 @@ const DefaultMaxBody = 8 << 20
 const (
 	// smallBody is the length up to which a body counts as small.
 	smallBody = 256 << 10
-	// smallSlots and largeSlots are how many bodies are read at once. Many small
-	// ones share a flush; a large one may need some times max_body_bytes of memory.
-	smallSlots, largeSlots = 64, 8
+	// slots is how many bodies are read at once, so that many small ones share a
+	// flush, and largeSlots how many of them may be large: such a one may need some
+	// times its largest record of memory.
+	slots, largeSlots = 64, 4
 	// slotWait is how long a request waits for its slot.
 	slotWait = 5 * time.Second
+	// Of a request that is refused, what its client is still sending is thrown away
+	// for so long, and this many times, so that the client gets to read why.
+	drainTime, drainSlots = 2 * time.Second, 16
 	// answerTime bounds the writing of an answer.
 	answerTime = 10 * time.Second
 	// retryAfter is what a request is told that comes at a bad moment.
@@ -73,8 +78,9 @@ type Webhook struct {
 	tokens  [][sha256.Size]byte
 	logger  *slog.Logger
 	metrics webhookMetrics
-	small   chan struct{}
+	slots   chan struct{}
 	large   chan struct{}
+	drains  chan struct{}
 
 	mu   sync.Mutex
 	gate *gate                // nil while no Run is under way
@@ -102,7 +108,8 @@ func NewWebhook(cfg WebhookConfig, deps Deps) (*Webhook, error) {
 	}
 	w := &Webhook{
 		cfg: cfg, logger: deps.Logger, metrics: newWebhookMetrics(cfg.Registerer),
-		small: make(chan struct{}, smallSlots), large: make(chan struct{}, largeSlots), told: make(map[string]time.Time),
+		slots: make(chan struct{}, slots), large: make(chan struct{}, largeSlots), drains: make(chan struct{}, drainSlots),
+		told: make(map[string]time.Time),
 	}
 	if w.logger == nil {
 		w.logger = slog.New(slog.DiscardHandler)
@@ -159,6 +166,8 @@ type answer struct {
 	err    error
 	// retry says that the same request may be taken later.
 	retry bool
+	// cut says that nothing more can come of the body.
+	cut bool
 }
 
 // ServeHTTP takes a request of the log stream. The answers are in
@@ -201,8 +210,32 @@ func (w *Webhook) answer(rw http.ResponseWriter, r *http.Request, a answer) {
 		h.Set("Connection", "close")
 	}
 	h.Set("Content-Length", "0")
-	_ = http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(answerTime)) // where there is a connection
+	c := http.NewResponseController(rw)
+	_ = c.SetWriteDeadline(time.Now().Add(answerTime)) // where there is a connection
+	if a.status == http.StatusOK || a.cut {
+		rw.WriteHeader(a.status)
+		return
+	}
+	_ = c.EnableFullDuplex() // or the body could not be read after the answer
 	rw.WriteHeader(a.status)
+	w.drain(c, r)
+}
+
+// drain throws away what a client is still sending, for a while: one that finds
+// the connection reset does not read the answer that came before.
+func (w *Webhook) drain(c *http.ResponseController, r *http.Request) {
+	if r.ContentLength == 0 || r.Header.Get("Expect") != "" {
+		return
+	}
+	select {
+	case w.drains <- struct{}{}:
+	default:
+		return
+	}
+	defer func() { <-w.drains }()
+	if c.Flush() == nil && c.SetReadDeadline(time.Now().Add(drainTime)) == nil {
+		_, _ = io.CopyN(io.Discard, r.Body, 4*w.cfg.MaxBody) // whatever comes
+	}
 }
 
 // mayTell reports whether something of a kind may be logged: once a minute, so
@@ -239,17 +272,21 @@ func (w *Webhook) take(rw http.ResponseWriter, r *http.Request) answer {
 	case !readable(r.Header["Content-Encoding"]):
 		return answer{status: http.StatusUnsupportedMediaType, why: "its Content-Encoding is neither identity nor gzip"}
 	}
-	free, ok := w.slot(g.ctx, r)
-	if !ok {
-		return answer{status: http.StatusServiceUnavailable, retry: true, why: "too many bodies are being read"}
+	if !slot(g.ctx, r, w.slots) {
+		return tooMany()
 	}
-	defer free()
+	defer func() { <-w.slots }()
 	in := newIncoming(g.ctx, rw, r, w.cfg.MaxBody)
 	defer func() {
 		in.close()
 		w.metrics.bytes.Add(float64(in.wire.n))
 	}()
 	return w.outcome(g, w.store(g, in))
+}
+
+// tooMany is the answer to a body that has waited for its slot in vain.
+func tooMany() answer {
+	return answer{status: http.StatusServiceUnavailable, retry: true, why: "too many bodies are being read"}
 }
 
 // tooLarge is the answer to a body that is.
@@ -310,28 +347,23 @@ func readable(encodings []string) bool {
 	}
 }
 
-// slot waits for the place in which a body is read; free gives it back.
-func (w *Webhook) slot(ctx context.Context, r *http.Request) (free func(), ok bool) {
-	slots := w.large
-	if r.ContentLength >= 0 && r.ContentLength <= smallBody && len(r.Header["Content-Encoding"]) == 0 {
-		slots = w.small
-	}
-	free = func() { <-slots }
+// slot waits for one of the slots for a body.
+func slot(ctx context.Context, r *http.Request, slots chan struct{}) bool {
 	select {
 	case slots <- struct{}{}:
-		return free, true
+		return true
 	default:
 	}
 	wait := time.NewTimer(slotWait)
 	defer wait.Stop()
 	select {
 	case slots <- struct{}{}:
-		return free, true
+		return true
 	case <-wait.C:
 	case <-ctx.Done():
 	case <-r.Context().Done():
 	}
-	return nil, false
+	return false
 }
 
 // outcome turns what became of a body into the answer. A body that could not be
@@ -345,13 +377,15 @@ func (w *Webhook) outcome(g *gate, err error) answer {
 		g.fail(unstored.err) // Ingest tells of it and waits, and then there is a next Run
 		return answer{status: http.StatusServiceUnavailable, retry: true}
 	case g.ctx.Err() != nil:
-		return answer{status: http.StatusServiceUnavailable, retry: true}
+		return answer{status: http.StatusServiceUnavailable, retry: true, cut: true}
+	case errors.Is(err, errTooMany):
+		return tooMany()
 	case errors.Is(err, errTooLarge):
 		return w.tooLarge()
 	case errors.Is(err, errTooSlow):
-		return answer{status: http.StatusRequestTimeout, why: "its body came too slowly"}
+		return answer{status: http.StatusRequestTimeout, why: "its body came too slowly", cut: true}
 	default:
-		return answer{status: http.StatusBadRequest, why: "its connection broke before the body was whole"}
+		return answer{status: http.StatusBadRequest, why: "its connection broke before the body was whole", cut: true}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -456,6 +457,33 @@ func TestWebhookIsStreamed(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWebhookIsHeardByThoseStillSending refuses large bodies of clients that read
+// no answer before they have sent all: they get to read it.
+func TestWebhookIsHeardByThoseStillSending(t *testing.T) {
+	t.Parallel()
+	w := newWebhook(t, func(c *source.WebhookConfig) { c.MaxBody = 16 << 20 })
+	srv := httptest.NewServer(w)
+	defer srv.Close()
+	for _, c := range []struct{ length, token, status string }{
+		{"20000000", "other", "401"},
+		{"20000000", webhookToken, "503"}, // there is no Run
+	} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: %s\r\n\r\n%s", c.token, c.length, strings.Repeat("x", 20_000_000))
+		if err != nil {
+			t.Errorf("%s: cut while sending: %v", c.status, err)
+		}
+		said, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(said), "HTTP/1.1 "+c.status) {
+			t.Errorf("heard %q and %v, want %s", said, err, c.status)
+		}
+		_ = conn.Close()
+	}
 }
 
 // TestWebhookSurvivesAPanic has a fault of the program in one request.

@@ -35,6 +35,7 @@ var (
 	errCut      = errors.New("the connection broke")
 	errTooLarge = errors.New("the body is too large")
 	errTooSlow  = errors.New("the body came too slowly")
+	errTooMany  = errors.New("too many bodies are being read")
 	errNotGzip  = errors.New("the body is not valid gzip")
 )
 
@@ -46,6 +47,7 @@ func (e *unstoredError) Unwrap() error { return e.err }
 
 // incoming is a body on its way in.
 type incoming struct {
+	r       *http.Request
 	wire    *wire
 	max     int64
 	content *bufio.Reader
@@ -70,7 +72,7 @@ type wire struct {
 // newIncoming begins to read the body of a request. When ctx ends the reading does.
 func newIncoming(ctx context.Context, rw http.ResponseWriter, r *http.Request, most int64) *incoming {
 	c := http.NewResponseController(rw)
-	in := &incoming{max: most, wire: &wire{body: r.Body, control: c, start: time.Now(), max: most}}
+	in := &incoming{r: r, max: most, wire: &wire{body: r.Body, control: c, start: time.Now(), max: most}}
 	fired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(fired)
@@ -164,12 +166,16 @@ func (w *Webhook) store(g *gate, in *incoming) error {
 		return w.keepBroken(g, in, err)
 	case first < 0:
 		return nil // nothing but space
-	case first != '[' && first != '{':
-		return w.keepWhole(g, in)
 	}
-	size := webhookPage
-	if b, err := in.content.Peek(in.content.Size()); err != nil {
-		size = len(b) + 1 // the body ends within the look
+	size := in.pageSize()
+	if size > smallBody {
+		if !slot(g.ctx, in.r, w.large) {
+			return errTooMany
+		}
+		defer func() { <-w.large }()
+	}
+	if first != '[' && first != '{' {
+		return w.keepWhole(g, in)
 	}
 	pages := event.NewPageReader(in, time.Now(), size, int(in.max))
 	for {
@@ -188,6 +194,18 @@ func (w *Webhook) store(g *gate, in *incoming) error {
 			return w.keepBroken(g, in, err)
 		}
 	}
+}
+
+// pageSize returns the size of the pages of the body: beyond its end for one that
+// is known to be small, by its length or because it ends within the look.
+func (in *incoming) pageSize() int {
+	if n := in.r.ContentLength; n >= 0 && n < smallBody && in.zip == nil {
+		return int(n) + 1
+	}
+	if b, err := in.content.Peek(in.content.Size()); err != nil {
+		return len(b) + 1
+	}
+	return webhookPage
 }
 
 // keepWhole keeps a body that is no events at all as a dead letter.
