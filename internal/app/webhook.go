@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -96,34 +97,42 @@ func (a *App) listenWebhook(ctx context.Context) (*webhookServer, error) {
 		}
 	}
 	s.guests = receive(a.pushed, maxGuests)
-	s.srv = a.webhookHTTP(handlers, s)
+	if s.srv, err = a.webhookHTTP(handlers, s); err != nil {
+		return nil, errors.Join(err, a.pushed.Close())
+	}
 	a.onStop("webhook connections", func(context.Context) error { return s.srv.Close() })
 	return s, nil
 }
 
 // webhookHTTP makes the server. It sets no time for a body: a handler does, for
 // those that it reads at all.
-func (a *App) webhookHTTP(handlers map[string]http.Handler, s *webhookServer) *http.Server {
+func (a *App) webhookHTTP(handlers map[string]http.Handler, s *webhookServer) (*http.Server, error) {
+	// Who may not push learns no names: a tenant that there is not is one whose
+	// token nobody knows.
+	w := a.opts.Config.Webhook
+	nobody, err := source.NewWebhook(source.WebhookConfig{Tokens: []string{rand.Text()}, Allow: w.Networks(), MaxBody: int64(w.MaxBodyBytes)}, source.Deps{Logger: a.opts.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("set up the webhook: %w", err)
+	}
 	strays := prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: "gapless", Name: "webhook_stray_requests_total", Help: "Requests to the webhook's listener that named no tenant which is pushed to.",
 	})
 	a.registry.MustRegister(strays)
-	refuse := func(w http.ResponseWriter, status int) {
-		strays.Inc()
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // for a body that nobody wants
-		w.Header().Set("Connection", "close")
-		w.Header().Set("Content-Length", "0")
-		w.WriteHeader(status)
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/tenants/{name}/logs", func(w http.ResponseWriter, r *http.Request) {
 		if h, ok := handlers[r.PathValue("name")]; ok {
 			h.ServeHTTP(w, r)
 			return
 		}
-		refuse(w, http.StatusUnauthorized) // as with a wrong token: who may not push learns no names
+		strays.Inc()
+		nobody.ServeHTTP(w, r)
 	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		strays.Inc()
+		w.Header().Set("Connection", "close")
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // for a body that nobody wants
+		w.WriteHeader(http.StatusNotFound)
+	})
 	only1 := new(http.Protocols) // one request at a time on a connection: no need for more
 	only1.SetHTTP1(true)
 	srv := &http.Server{
@@ -134,7 +143,7 @@ func (a *App) webhookHTTP(handlers map[string]http.Handler, s *webhookServer) *h
 	if s.pair != nil {
 		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.pair.get}
 	}
-	return srv
+	return srv, nil
 }
 
 // serve begins to serve, until the App stops: first nobody new comes in and those

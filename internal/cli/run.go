@@ -26,7 +26,8 @@ second ends at once. Either way the next start goes on where this one stopped.
 With --once it ends by itself when every tenant is caught up and delivered, for
 cron and for jobs. It then fails when a tenant needs a person, such as for a
 permission that is missing; faults that pass by themselves are waited out, up
-to --timeout.`,
+to --timeout. It receives nothing: the webhook stays shut, and of a tenant that
+is pushed to alone it delivers what waits in the buffer.`,
 		Example: "  gapless run --config gapless.yaml\n  gapless run --config gapless.yaml --once --timeout 10m",
 		Args:    noArgs,
 	}

@@ -46,6 +46,9 @@ const (
 	drainTime, drainSlots = 2 * time.Second, 16
 	// answerTime bounds the writing of an answer.
 	answerTime = 10 * time.Second
+	// calmTime is how long nothing has failed when a trouble counts as over although
+	// nothing has come since: a push that stays away must not look like one that fails.
+	calmTime = time.Minute
 	// retryAfter is what a request is told that comes at a bad moment.
 	retryAfter = 10 * time.Second
 )
@@ -134,6 +137,11 @@ func (w *Webhook) Run(ctx context.Context, _ event.Cursor, emit pipeline.Emit) e
 	defer fail(nil)
 	g := &gate{ctx: ctx, emit: emit, fail: fail}
 	w.open(g)
+	if pipeline.Wait(ctx, calmTime) == nil {
+		if err := emit(ctx, event.Page{CaughtUp: true}); err != nil {
+			fail(err)
+		}
+	}
 	<-ctx.Done()
 	w.open(nil)
 	g.requests.Wait()
@@ -193,7 +201,7 @@ func (w *Webhook) takeSafely(rw http.ResponseWriter, r *http.Request) (a answer)
 func (w *Webhook) answer(rw http.ResponseWriter, r *http.Request, a answer) {
 	w.metrics.requests.WithLabelValues(strconv.Itoa(a.status)).Inc()
 	if a.why != "" && w.mayTell(a.why) {
-		attrs := []slog.Attr{slog.Int("status", a.status), slog.String("why", a.why), slog.String("from", r.RemoteAddr)}
+		attrs := []slog.Attr{slog.Int("status", a.status), slog.String("why", a.why), slog.String("from", r.RemoteAddr), slog.String("path", r.URL.Path[:min(len(r.URL.Path), 100)])}
 		if a.err != nil {
 			attrs = append(attrs, slog.Any("error", a.err))
 		}
@@ -212,13 +220,16 @@ func (w *Webhook) answer(rw http.ResponseWriter, r *http.Request, a answer) {
 	h.Set("Content-Length", "0")
 	c := http.NewResponseController(rw)
 	_ = c.SetWriteDeadline(time.Now().Add(answerTime)) // where there is a connection
-	if a.status == http.StatusOK || a.cut {
+	if a.status == http.StatusOK {
 		rw.WriteHeader(a.status)
 		return
 	}
-	_ = c.EnableFullDuplex() // or the body could not be read after the answer
+	_ = c.SetReadDeadline(time.Now().Add(drainTime)) // net/http too reads on, and would wait for ever
+	_ = c.EnableFullDuplex()                         // or the body could not be read after the answer
 	rw.WriteHeader(a.status)
-	w.drain(c, r)
+	if !a.cut {
+		w.drain(c, r)
+	}
 }
 
 // drain throws away what a client is still sending, for a while: one that finds
@@ -233,7 +244,7 @@ func (w *Webhook) drain(c *http.ResponseController, r *http.Request) {
 		return
 	}
 	defer func() { <-w.drains }()
-	if c.Flush() == nil && c.SetReadDeadline(time.Now().Add(drainTime)) == nil {
+	if c.Flush() == nil {
 		_, _ = io.CopyN(io.Discard, r.Body, 4*w.cfg.MaxBody) // whatever comes
 	}
 }
