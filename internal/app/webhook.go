@@ -25,6 +25,9 @@ const (
 	// webhookGrace is how long a stop waits for requests under way, within a
 	// quarter of the time that it has.
 	webhookGrace = 5 * time.Second
+	// answerGrace is how long it then waits for those to get their answers that were
+	// still under way.
+	answerGrace = 3 * time.Second
 )
 
 // webhook makes the source of a tenant that is pushed to.
@@ -100,7 +103,14 @@ func (a *App) listenWebhook(ctx context.Context) (*webhookServer, error) {
 	if s.srv, err = a.webhookHTTP(handlers, s); err != nil {
 		return nil, errors.Join(err, a.pushed.Close())
 	}
-	a.onStop("webhook connections", func(context.Context) error { return s.srv.Close() })
+	a.onStop("webhook connections", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, answerGrace)
+		defer cancel()
+		if s.srv.Shutdown(ctx) == nil {
+			return nil
+		}
+		return s.srv.Close()
+	})
 	return s, nil
 }
 
