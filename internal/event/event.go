@@ -88,6 +88,9 @@ type Unreadable struct {
 	Raw []byte
 	// Reason says in one line what is wrong with it, without quoting it.
 	Reason string
+	// Line is the line of the body or stream on which it begins, from 1; 0 when
+	// whoever refused it does not count lines.
+	Line int
 }
 
 // A Mark says that a source has read a tenant's log without a break, by Auth0's

@@ -14,7 +14,7 @@ import (
 // error is ErrNoEvents when the body is none of these forms, and ErrTruncated
 // when it ends too early; the page then holds what was whole.
 func ParsePage(body []byte, received time.Time) (Page, error) {
-	r := reader{received: received}
+	r := reader{received: received, line: 1}
 	r.b = bytes.TrimPrefix(body, []byte(byteOrderMark))
 	r.space()
 	if c := r.peek(); c != '[' && c != '{' {
@@ -38,6 +38,24 @@ type reader struct {
 	received time.Time
 	page     Page
 	wasted   int // bytes scanned for records that turned out broken
+	line     int // the line of the byte at counted, from 1
+	counted  int
+}
+
+// lineAt returns the line of a position, which must not lie before the last one
+// that it was asked for.
+func (r *reader) lineAt(i int) int {
+	r.line += bytes.Count(r.b[r.counted:i], []byte{'\n'})
+	r.counted = i
+	return r.line
+}
+
+// inner reads the list of an object, which begins at a position.
+func (r *reader) inner(list []byte, at int) error {
+	in := reader{scanner: scanner{b: list}, received: r.received, page: r.page, line: r.lineAt(at)}
+	err := in.elements()
+	r.page = in.page
+	return err
 }
 
 // sequence reads records and lists that stand one after the other.
@@ -59,10 +77,7 @@ func (r *reader) element() error {
 	m, ok := r.record()
 	switch list := m.list(); {
 	case ok && list != nil:
-		inner := reader{scanner: scanner{b: list}, received: r.received, page: r.page}
-		err := inner.elements()
-		r.page = inner.page
-		return err
+		return r.inner(list, m.logsAt)
 	case ok:
 		r.page.Events = append(r.page.Events, find(r.b[from:r.i:r.i], m, r.received))
 		return nil
@@ -144,7 +159,7 @@ func (r *reader) giveUp(lineOnly bool) error {
 		r.refuse(n)
 		return nil
 	}
-	r.page.Unreadable = append(r.page.Unreadable, Unreadable{Raw: rest, Reason: ErrTruncated.Error()})
+	r.page.Unreadable = append(r.page.Unreadable, Unreadable{Raw: rest, Reason: ErrTruncated.Error(), Line: r.lineAt(r.i)})
 	r.i = len(r.b)
 	return ErrTruncated
 }
@@ -156,7 +171,7 @@ func (r *reader) refuse(n int) {
 	if valid(piece) {
 		reason = errNotObject
 	}
-	r.page.Unreadable = append(r.page.Unreadable, Unreadable{Raw: piece, Reason: reason.Error()})
+	r.page.Unreadable = append(r.page.Unreadable, Unreadable{Raw: piece, Reason: reason.Error(), Line: r.lineAt(r.i)})
 	r.i += n
 }
 

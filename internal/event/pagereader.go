@@ -21,12 +21,13 @@ const minWindow = 4 << 10
 // and reads, the events and the refused pieces are those of ParsePage, but for a
 // body that was made to be broken in as many places as possible.
 type PageReader struct {
-	in   io.Reader
-	size int
-	max  int
+	in    io.Reader
+	size  int
+	max   int
+	start int64 // where in the stream in begins
 
 	r      reader
-	read   int  // bytes of the stream so far
+	read   int  // bytes of in so far
 	begun  bool // the first byte of the content was seen
 	list   bool // inside a list
 	object bool // the list is a member of an object
@@ -39,7 +40,35 @@ type PageReader struct {
 // record with which it reaches size bytes; a record larger than largest ends the
 // reading. received stands in for missing dates, as with ParsePage.
 func NewPageReader(in io.Reader, received time.Time, size, largest int) *PageReader {
-	return &PageReader{in: in, size: max(size, 1), max: largest, r: reader{received: received}}
+	return ResumePageReader(in, Place{Line: 1}, received, size, largest)
+}
+
+// A Place is where a PageReader stands in its stream, between two pieces.
+type Place struct {
+	// Offset is how many bytes of the stream lie before it.
+	Offset int64 `json:"offset"`
+	// Line is the line that it is on, from 1.
+	Line int `json:"line"`
+	// List says that it is inside a list, Object that the list is a member of an
+	// object.
+	List   bool `json:"list,omitempty"`
+	Object bool `json:"object,omitempty"`
+}
+
+// ResumePageReader goes on at a place at which another PageReader stood behind a
+// page of the same stream. in begins there, not at the beginning of the stream.
+func ResumePageReader(in io.Reader, at Place, received time.Time, size, largest int) *PageReader {
+	return &PageReader{
+		in: in, size: max(size, 1), max: largest, start: at.Offset,
+		r: reader{received: received, line: at.Line}, begun: at.Offset > 0, list: at.List, object: at.Object,
+	}
+}
+
+// Place returns the place behind the last page of Next. Behind an error it is
+// where the piece begins that could not be read.
+func (p *PageReader) Place() Place {
+	offset := p.start + int64(p.read-len(p.r.b)+p.r.i)
+	return Place{Offset: offset, Line: p.r.lineAt(p.r.i), List: p.list, Object: p.object}
 }
 
 // Next returns the next page, which has no cursor. Its bytes are its own. The
@@ -66,9 +95,10 @@ func (p *PageReader) Next() (Page, error) {
 // renew begins a window of its own for the next page, for the last one belongs
 // to its events.
 func (p *PageReader) renew() {
+	p.r.lineAt(p.r.i)
 	rest := p.r.b[p.r.i:]
 	p.r.b = append(make([]byte, 0, max(p.size, minWindow)+len(rest)), rest...)
-	p.r.i = 0
+	p.r.i, p.r.counted = 0, 0
 }
 
 // more reads on into the window and reports whether there was anything. Each
@@ -77,13 +107,20 @@ func (p *PageReader) more() bool {
 	if p.ended {
 		return false
 	}
-	p.r.b = slices.Grow(p.r.b, max(len(p.r.b), minWindow))
-	n, err := io.ReadAtLeast(p.in, p.r.b[len(p.r.b):cap(p.r.b)], max(len(p.r.b), minWindow))
+	least := max(len(p.r.b), minWindow)
+	p.r.b = slices.Grow(p.r.b, least)
+	free := p.r.b[len(p.r.b):cap(p.r.b)]
+	n, err := 0, error(nil)
+	for n < least && err == nil { // io.ReadAtLeast would hide a stream that says itself that it was cut
+		var more int
+		more, err = p.in.Read(free[n:])
+		n += more
+	}
 	p.r.b = p.r.b[:len(p.r.b)+n]
 	p.read += n
 	if err != nil {
 		p.ended = true
-		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err != io.EOF { //nolint:errorlint // a wrapped one is no good end
 			p.fault = err
 		}
 	}
@@ -156,7 +193,7 @@ func (p *PageReader) element(outside bool) error {
 		m, ok := p.r.record()
 		switch {
 		case ok && outside && m.list() != nil:
-			return p.inner(m.list())
+			return p.r.inner(m.list(), m.logsAt)
 		case ok:
 			p.r.page.Events = append(p.r.page.Events, find(p.r.b[from:p.r.i:p.r.i], m, p.r.received))
 			return nil
@@ -197,14 +234,6 @@ func (p *PageReader) again(from int) (bool, error) {
 		return false, fmt.Errorf("%w: %d bytes", ErrRecordTooLarge, p.max)
 	}
 	return p.more(), nil
-}
-
-// inner reads the list of an object that is whole.
-func (p *PageReader) inner(list []byte) error {
-	in := reader{scanner: scanner{b: list}, received: p.r.received, page: p.r.page}
-	err := in.elements()
-	p.r.page = in.page
-	return err
 }
 
 // closed reads what follows a list: of an object its other members.

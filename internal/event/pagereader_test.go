@@ -134,3 +134,73 @@ func (z zeroes) Read(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+func TestUnreadableNamesItsLine(t *testing.T) {
+	t.Parallel()
+	a := `{"log_id":"a"}`
+	for body, want := range map[string][]int{
+		"nul\n" + a:                            nil, // it begins with neither a list nor a record
+		a + "\nnul\r\n" + a + "\n\n{\"x\":}\n": {2, 5},
+		"\xef\xbb\xbf\n[" + a + ",\n{\"x\":},\n" + a + ",\n7\n]":                 {3, 5},
+		"{\"logs\":[\n" + a + ",\n\"text\"],\"total\":1}\nnul":                   {3, 4},
+		"{\"start\":0,\n\"logs\":[\n{\"x\":},\n" + a + "\n],\n\"total\":}\n" + a: {3, 6, 6},
+		a + "\n{\"x\":": {2},
+	} {
+		for _, size := range []int{1, 20, 1 << 20} {
+			got, _ := readPages(strings.NewReader(body), size)
+			var lines []int
+			for _, u := range got.Unreadable {
+				lines = append(lines, u.Line)
+			}
+			if !slices.Equal(lines, want) {
+				t.Errorf("%q in pages of %d: refused on lines %v, want %v", body, size, lines, want)
+			}
+		}
+	}
+}
+
+// A reader that stops behind any page, and another that goes on there, find what
+// one finds that reads all of it.
+func TestPageReaderGoesOnAtAnyPlace(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		body := bodies().Draw(t, "body")
+		size := rapid.IntRange(1, 600).Draw(t, "size")
+		want, _ := readPages(strings.NewReader(body), size)
+		var got pageIn
+		at := event.Place{Line: 1}
+		for got.Err == nil {
+			r := event.ResumePageReader(strings.NewReader(body[at.Offset:]), at, start, size, 1<<20)
+			for range rapid.IntRange(1, 3).Draw(t, "pages") {
+				p, err := r.Next()
+				got.Err = err
+				for _, e := range p.Events {
+					got.IDs = append(got.IDs, e.LogID+" "+string(e.Raw))
+				}
+				got.Unreadable = append(got.Unreadable, p.Unreadable...)
+			}
+			at = r.Place()
+		}
+		if n := len(got.Unreadable); errors.Is(got.Err, io.EOF) {
+			got.Err = nil
+			if n > 0 && got.Unreadable[n-1].Reason == event.ErrTruncated.Error() {
+				got.Err = event.ErrTruncated // told by the piece, which was the last page
+			}
+		}
+		if diff := cmp.Diff(want, got, sameError); diff != "" {
+			t.Errorf("%q (-in one go +with stops):\n%s", body, diff)
+		}
+	})
+}
+
+// A body that was cut, and says so, is no whole one, wherever the cut is: behind a
+// record there is nothing else to see it by.
+func TestPageReaderTellsOfAStreamThatWasCut(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{"", "{\"log_id\":\"a\"}\n", `{"log_id":"a"}`, `[{"log_id":"a"}]`, `{"log_id":"a"}` + "\n{", `[{"log_id":"a"},`} {
+		got, _ := readPages(io.MultiReader(strings.NewReader(body), iotest.ErrReader(io.ErrUnexpectedEOF)), 1000)
+		if !errors.Is(got.Err, io.ErrUnexpectedEOF) || len(got.Unreadable) > 0 {
+			t.Errorf("%q: error %v, %d refused; want %v and none", body, got.Err, len(got.Unreadable), io.ErrUnexpectedEOF)
+		}
+	}
+}
