@@ -29,6 +29,8 @@ type Options struct {
 	// Once makes the App end by itself when every tenant is caught up and
 	// delivered, or needs a person.
 	Once bool
+	// Import, when not nil, is all that the App does.
+	Import *Import
 	// Listener is used in place of Config.Listen, and WebhookListener in place of
 	// Config.Webhook.Listen; nil opens one. Start takes it over.
 	Listener, WebhookListener net.Listener
@@ -85,14 +87,14 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}
 	a.onStop("store", func(context.Context) error { return a.store.Close() })
 	a.registry.MustRegister(newLags(a))
-	for _, t := range cfg.Tenants {
+	for _, t := range opts.tenants() {
 		built, err := a.build(ctx, t)
 		if err != nil {
 			return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
 		}
 		a.tenants = append(a.tenants, built)
 	}
-	a.once.expect(cfg.Tenants)
+	a.once.expect(opts.tenants())
 	a.onStop("conditions", a.forgetPassing)
 	if err := a.tellLeftBehind(ctx); err != nil {
 		return nil, err
@@ -103,7 +105,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 // forgetPassing forgets the troubles of a run with Once that came to its end in
 // spite of them: nothing is left for them to hinder.
 func (a *App) forgetPassing(ctx context.Context) error {
-	if !a.opts.Once || !a.once.endedWell() {
+	if !a.opts.once() || !a.once.endedWell() {
 		return nil
 	}
 	var errs []error
@@ -166,10 +168,11 @@ func together(ends []func(context.Context)) func(context.Context) error {
 	}
 }
 
-// Done is closed when an App made with Once has finished; Err then says how.
+// Done is closed when an App made with Once or Import has finished; Err then says
+// how.
 func (a *App) Done() <-chan struct{} { return a.once.done }
 
-// Err returns why an App made with Once ended before all was delivered; nil when
+// Err returns why an App made with Once or Import ended before all was delivered; nil when
 // all was.
 func (a *App) Err() error { return a.once.result() }
 

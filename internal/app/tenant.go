@@ -54,7 +54,10 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	if built.buffer, err = a.store.Buffer(ctx, t.Name); err != nil {
 		return nil, fmt.Errorf("open buffer: %w", err)
 	}
-	if err := built.buffer.ClearConditions(ctx); err != nil {
+	if a.opts.Import == nil {
+		err = built.buffer.ClearConditions(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if built.sink, err = a.cloudwatchSink(ctx, t, logger); err != nil {
@@ -68,7 +71,7 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 		to := route(event.Event{})
 		built.fixed = &to
 	}
-	if a.opts.Once {
+	if a.opts.once() {
 		built.finish = func() { a.once.tenantDone(t.Name) }
 	}
 	metrics := pipeline.NewMetrics(a.registry, t.Name)
@@ -85,7 +88,8 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 }
 
 // addSources makes the sources of a tenant: the poll of one that has a domain, and
-// the webhook of one that has a token. A run with Once receives nothing.
+// the webhook of one that has a token. An import has its files alone, and a run
+// with Once receives nothing.
 func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, like *pipeline.Ingest) error {
 	caughtUp := func() { built.catchOnce.Do(func() { close(built.caughtUp) }) }
 	add := func(s pipeline.Source, onCaughtUp func()) {
@@ -93,6 +97,13 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 			Source: s, Buffer: like.Buffer, Route: like.Route, Logger: like.Logger, Metrics: like.Metrics,
 			Report: like.Report, OnCaughtUp: onCaughtUp,
 		})
+	}
+	if a.opts.Import != nil {
+		files, err := a.beginImport(ctx, built.buffer)
+		if err == nil {
+			add(files, caughtUp)
+		}
+		return err
 	}
 	if t.Polls() {
 		poll, err := a.poll(ctx, t, built)
@@ -310,7 +321,7 @@ func (a *App) reporter(t *tenant) func(context.Context, string, *pipeline.Condit
 				person = &e
 			}
 		}
-		if a.opts.Once {
+		if a.opts.once() {
 			a.once.trouble(t.name, part, person)
 		}
 		if err != nil {

@@ -38,6 +38,8 @@ type world struct {
 	once  bool     // the App runs with Once
 	door  *door    // of the webhook of the App; nil when there is none
 	log   io.Writer
+	// imports is all that the App does, if it is set.
+	imports *app.Import
 }
 
 // A site is one tenant of a world and its destination.
@@ -144,7 +146,7 @@ func (w *world) open(ctx context.Context) (*app.App, error) {
 		listener = w.door.open()
 	}
 	return app.New(ctx, app.Options{
-		Config: w.cfg, Logger: logger, Once: w.once, WebhookListener: listener, Auth0HTTP: w,
+		Config: w.cfg, Logger: logger, Once: w.once, Import: w.imports, WebhookListener: listener, Auth0HTTP: w,
 		// A redirect is an answer, as with the SDK's own client.
 		AWSHTTP:        &http.Client{Transport: w, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),

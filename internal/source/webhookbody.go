@@ -153,9 +153,6 @@ func look(r *bufio.Reader) (int, error) {
 	}
 }
 
-// byteOrderMark is what some programs write before UTF-8.
-const byteOrderMark = "\xef\xbb\xbf"
-
 // store stores what a body brings, and returns nil when all of it is on disk: its
 // events, and as dead letters what is none.
 func (w *Webhook) store(g *gate, in *incoming) error {
