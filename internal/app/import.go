@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/gaplesslogs/gapless/internal/config"
@@ -15,13 +16,43 @@ import (
 // tenant, by the same way as all others, and does nothing else: no other source
 // runs, and their cursors and marks stay as they are. Such an App runs once.
 type Import struct {
-	// Tenant is the name of a configured tenant.
-	Tenant string
-	// Files are what is read.
-	Files *source.Files
-
+	tenant string
+	files  *source.Files
 	before Imported // of all runs before
 }
+
+// FileProgress says how far an import has come.
+type FileProgress = source.FileProgress
+
+// FileProblem is something in a file that could not be read.
+type FileProblem = source.FileProblem
+
+// StandardInput is what an import calls standard input.
+const StandardInput = source.StandardInput
+
+// Errors of NewImport.
+var (
+	ErrNotAFile  = source.ErrNotAFile
+	ErrNotEvents = source.ErrNotEvents
+)
+
+// NewImport looks at the files that are to be imported for a configured tenant. The
+// error says what is wrong with one of them, see source.OpenFiles.
+func NewImport(ctx context.Context, tenant string, paths []string) (*Import, error) {
+	files, err := source.OpenFiles(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
+	return &Import{tenant: tenant, files: files}, nil
+}
+
+// NewImportOf imports what in brings, see source.NewStandardInput.
+func NewImportOf(in io.Reader, tenant string) *Import {
+	return &Import{tenant: tenant, files: source.NewStandardInput(in)}
+}
+
+// Progress returns how far the import has come. It is safe for concurrent use.
+func (im *Import) Progress() FileProgress { return im.files.Progress() }
 
 // Imported says what became of the events of an import, in this run alone.
 type Imported struct {
@@ -43,7 +74,7 @@ func (o Options) tenants() []config.Tenant {
 	if o.Import == nil {
 		return o.Config.Tenants
 	}
-	return slices.DeleteFunc(slices.Clone(o.Config.Tenants), func(t config.Tenant) bool { return t.Name != o.Import.Tenant })
+	return slices.DeleteFunc(slices.Clone(o.Config.Tenants), func(t config.Tenant) bool { return t.Name != o.Import.tenant })
 }
 
 // once reports whether the App ends by itself.
@@ -53,14 +84,14 @@ func (o Options) once() bool { return o.Once || o.Import != nil }
 // notes the figures from which it counts.
 func (a *App) beginImport(ctx context.Context, b *store.Buffer) (pipeline.Source, error) {
 	im := a.opts.Import
-	for _, part := range []string{pipeline.DeliveryPart, im.Files.Name()} {
+	for _, part := range []string{pipeline.DeliveryPart, im.files.Name()} {
 		if err := b.ClearCondition(ctx, part); err != nil {
 			return nil, err
 		}
 	}
 	var err error
 	im.before, err = a.imported(ctx)
-	return im.Files, err
+	return im.files, err
 }
 
 // Imported returns what became of the events of an import so far.
@@ -82,7 +113,7 @@ func (a *App) imported(ctx context.Context) (n Imported, err error) {
 		return n, fmt.Errorf("read figures: %w", err)
 	}
 	for _, f := range figures {
-		if f.Tenant == a.opts.Import.Tenant {
+		if f.Tenant == a.opts.Import.tenant {
 			n = countImported(f)
 		}
 	}

@@ -23,6 +23,7 @@ func commands(env *Env) []*cobra.Command {
 		newRunCommand(env),
 		newEmulateCommand(env),
 		newStatusCommand(env),
+		newImportCommand(env),
 		newCursorCommand(env),
 		newDeadLetterCommand(env),
 		newConfigCommand(env),

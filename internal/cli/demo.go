@@ -225,7 +225,6 @@ func (d *demo) line(t web.Tenant) {
 		fmt.Fprintln(w, figures+cmp.Or(said, state))
 		return
 	}
-	const anew = "\r\x1b[K"
 	if said != "" && said != d.said {
 		fmt.Fprintln(w, anew+said)
 	}

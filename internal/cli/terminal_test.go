@@ -56,6 +56,7 @@ func TestNoCommandObeysTheOutsideWorld(t *testing.T) {
 		{"deadletter", "list", "--json"},
 		{"deadletter", "show", "1"},
 		{"deadletter", "show", "1", "--json"},
+		{"import", hostile},
 		{"cursor", "reset", "--yes"},
 		{"config", "check", "--set", "listen=" + hostile},
 		{"config", "check", "--set", "tenants.0.domain=" + hostile},

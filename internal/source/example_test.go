@@ -25,7 +25,7 @@ func ExampleOpenFiles() {
 		fmt.Println(err)
 		return
 	}
-	files, err := source.OpenFiles([]string{path})
+	files, err := source.OpenFiles(context.Background(), []string{path})
 	if err != nil {
 		fmt.Println(err)
 		return

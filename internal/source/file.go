@@ -94,10 +94,10 @@ type FileProblem struct {
 // OpenFiles looks at files and returns the source of their events. The error says
 // what is wrong with one of them that could not have been meant: it cannot be
 // opened, is a directory, or begins as nothing that holds log events does.
-func OpenFiles(paths []string) (*Files, error) {
+func OpenFiles(ctx context.Context, paths []string) (*Files, error) {
 	f := &Files{page: pageBytes, record: LargestRecord, sums: []string{""}, sizes: []int64{0}}
 	for i, path := range paths {
-		in, err := examine(path)
+		in, err := examine(ctx, path)
 		if err != nil {
 			return nil, err
 		}

@@ -69,7 +69,7 @@ func zstandard(s string) string {
 // openFiles opens files that must be right.
 func openFiles(tb rapid.TB, paths ...string) *source.Files {
 	tb.Helper()
-	f, err := source.OpenFiles(paths)
+	f, err := source.OpenFiles(context.Background(), paths)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -223,15 +223,15 @@ func TestOpenFilesRefusesWhatCannotBeMeant(t *testing.T) {
 		"marked table": {"\xef\xbb\xbfdate;type", "neither JSON lines nor a JSON array"},
 	} {
 		path := write(t, dir, name, test.content)
-		_, err := source.OpenFiles([]string{path})
+		_, err := source.OpenFiles(t.Context(), []string{path})
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: error %v, want one with %q and the path", name, err, test.want)
 		}
 	}
-	if _, err := source.OpenFiles([]string{dir}); !errors.Is(err, source.ErrNotAFile) {
+	if _, err := source.OpenFiles(t.Context(), []string{dir}); !errors.Is(err, source.ErrNotAFile) {
 		t.Errorf("a directory: error %v, want %v", err, source.ErrNotAFile)
 	}
-	if _, err := source.OpenFiles([]string{filepath.Join(dir, "no")}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := source.OpenFiles(t.Context(), []string{filepath.Join(dir, "no")}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: error %v, want %v", err, os.ErrNotExist)
 	}
 }

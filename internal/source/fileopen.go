@@ -39,7 +39,7 @@ type input struct {
 const fingerprint = 4 << 10
 
 // examine looks at a file without reading it.
-func examine(path string) (input, error) {
+func examine(ctx context.Context, path string) (input, error) {
 	file, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return input{}, fmt.Errorf("import: %w", err)
@@ -62,15 +62,15 @@ func examine(path string) (input, error) {
 		return input{}, fmt.Errorf("import %s: %w", path, err)
 	}
 	in := input{path: path, size: info.Size(), identity: hex.EncodeToString(id.Sum(nil)[:16])}
-	if in.blank, err = in.begins(); err != nil {
+	if in.blank, err = in.begins(ctx); err != nil {
 		return input{}, fmt.Errorf("import %s: %w", path, err)
 	}
 	return in, nil
 }
 
 // begins looks at how the content begins. blank means that there is none.
-func (in input) begins() (blank bool, err error) {
-	s, err := in.open(context.Background(), 0)
+func (in input) begins(ctx context.Context) (blank bool, err error) {
+	s, err := in.open(ctx, 0)
 	if err != nil {
 		return false, err
 	}
