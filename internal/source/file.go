@@ -287,8 +287,6 @@ func reasonOf(err error) string {
 	switch {
 	case errors.Is(err, event.ErrNoEvents):
 		return errNotEvents.Error()
-	case errors.Is(err, event.ErrRecordTooLarge):
-		return fmt.Sprintf("a record is larger than %d MiB", LargestRecord>>20)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "it was packed, and ends too early: it was cut"
 	default:
