@@ -32,11 +32,13 @@ var errRequestTimeout = errors.New("no answer within request_timeout")
 // errNoRegion says that no Region was given.
 var errNoRegion = errors.New("no AWS Region is configured")
 
-// newClient loads the AWS configuration the standard way and makes the client.
-// It calls nobody. The SDK makes no second try of a call: a second
-// PutLogEvents without looking at the outcome of the first could double events,
-// and the delivery loop has its own schedule.
-func newClient(ctx context.Context, c Config, d Deps) (*logs.Client, string, error) {
+// LoadAWS loads the AWS configuration the standard way: Region, endpoint, profile,
+// role and credentials of c, HTTP client and logger of d. It calls nobody. Other
+// services of AWS are reached with it too; the role is assumed in the calls, and an
+// error of finding credentials is one that ExplainAWS knows. Its own errors are of
+// class Misconfigured.
+func LoadAWS(ctx context.Context, c Config, d Deps) (aws.Config, error) {
+	c = c.filled()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.RequestTimeout, errRequestTimeout)
 	defer cancel()
 	opts := []func(*awsconfig.LoadOptions) error{
@@ -53,13 +55,13 @@ func newClient(ctx context.Context, c Config, d Deps) (*logs.Client, string, err
 	}
 	cfg, err := awsconfig.LoadDefaultConfig(ctx, opts...)
 	if err != nil {
-		return nil, "", &pipeline.Error{
+		return aws.Config{}, &pipeline.Error{
 			Op: "load AWS configuration", Class: pipeline.Misconfigured, Err: err,
 			Hint: "Check `profile`, AWS_PROFILE and the files ~/.aws/config and ~/.aws/credentials.",
 		}
 	}
 	if cfg.Region == "" {
-		return nil, "", &pipeline.Error{
+		return aws.Config{}, &pipeline.Error{
 			Op: "load AWS configuration", Class: pipeline.Misconfigured, Err: errNoRegion,
 			Hint: "Set `region`, such as region: eu-central-1, or the variable AWS_REGION.",
 		}
@@ -67,18 +69,31 @@ func newClient(ctx context.Context, c Config, d Deps) (*logs.Client, string, err
 	if d.HTTPClient != nil { // not before: AWS_CA_BUNDLE makes the loading fail for a foreign client
 		cfg.HTTPClient = d.HTTPClient
 	}
-	cfg.HTTPClient = bounded{cfg.HTTPClient}
 	provider := cfg.Credentials
 	if c.RoleARN != "" {
-		provider = assume(cfg, c, d.Tenant)
+		sts := cfg.Copy()
+		sts.HTTPClient = bounded{cfg.HTTPClient}
+		provider = assume(sts, c, d.Tenant)
 	}
+	cfg.Credentials = explained{provider}
+	cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+	cfg.AppID = "gapless"
+	return cfg, nil
+}
+
+// newClient makes the client. It calls nobody. The SDK makes no second try of a
+// call: a second PutLogEvents without looking at the outcome of the first could
+// double events, and the delivery loop has its own schedule.
+func newClient(ctx context.Context, c Config, d Deps) (*logs.Client, string, error) {
+	cfg, err := LoadAWS(ctx, c, d)
+	if err != nil {
+		return nil, "", err
+	}
+	cfg.HTTPClient = bounded{cfg.HTTPClient}
 	client := logs.NewFromConfig(cfg, func(o *logs.Options) {
 		if c.Endpoint != "" {
 			o.BaseEndpoint = aws.String(c.Endpoint)
 		}
-		o.Credentials = explained{provider}
-		o.Retryer = aws.NopRetryer{}
-		o.AppID = "gapless"
 	})
 	return client, cfg.Region, nil
 }

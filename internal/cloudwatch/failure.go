@@ -45,8 +45,8 @@ func (k kind) String() string {
 	return [...]string{"transient", "throttled", "unauthorized", "not_found", "refused", "already_accepted", "exists", "contended", "quota"}[k]
 }
 
-// kindsOf sorts the error codes of CloudWatch Logs, of AWS's front ends and of
-// STS. What is not here is judged by the HTTP status.
+// kindsOf sorts the error codes of CloudWatch Logs, of AWS's front ends, of STS and
+// of SQS. What is not here is judged by the HTTP status.
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/CommonErrors.html
 var kindsOf = map[string]kind{
 	"Throttling": throttled, "ThrottlingException": throttled, "ThrottledException": throttled,
@@ -71,6 +71,11 @@ var kindsOf = map[string]kind{
 	"ResourceAlreadyExistsException": existing,
 	"OperationAbortedException":      contended,
 	"LimitExceededException":         exhausted, "ServiceQuotaExceededException": exhausted, "TooManyTagsException": exhausted,
+
+	"AWS.SimpleQueueService.NonExistentQueue": missing, "QueueDoesNotExist": missing,
+	"InvalidAddress": refused, "InvalidSecurity": refused,
+	"OverLimit": throttled, "KmsThrottled": throttled, "KMS.ThrottlingException": throttled,
+	"KmsAccessDenied": forbidden, "KMS.AccessDeniedException": forbidden, "KmsDisabled": forbidden, "KMS.DisabledException": forbidden,
 
 	"ServiceUnavailableException": passing, "ServiceUnavailable": passing, "InternalFailure": passing, "InternalServerException": passing,
 }

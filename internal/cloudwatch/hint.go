@@ -42,6 +42,27 @@ func (s *Sink) explain(doing string, dest pipeline.Destination, err error) error
 	return out
 }
 
+// ExplainAWS makes of an error of a call to any service of AWS the error that a
+// loop acts on and that a person reads: its class and its text, in which nothing of
+// the request is quoted. The hint is about credentials, or empty.
+func ExplainAWS(doing, operation string, err error) *pipeline.Error {
+	f := understand(operation, err)
+	out := &pipeline.Error{Op: doing, Err: f, RetryAfter: f.retryAfter}
+	switch f.kind {
+	case throttled:
+		out.Class = pipeline.Throttled
+	case forbidden, missing, exhausted:
+		out.Class = pipeline.Unauthorized
+	case refused:
+		out.Class = pipeline.Misconfigured
+	default: // it passes
+	}
+	if _, ok := errors.AsType[*credentialsError](err); ok {
+		out.Hint = credentialWays
+	}
+	return out
+}
+
 // credentialWays says how AWS credentials can be given.
 const credentialWays = "Give AWS credentials in one of these ways: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; " +
 	"a profile made with `aws configure` or `aws configure sso`, named by `profile` or AWS_PROFILE; " +
