@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
 )
 
@@ -48,6 +49,7 @@ type App struct {
 	registry *prometheus.Registry
 	store    *store.Store
 	tenants  []*tenant
+	queues   map[string]*source.Queue // by URL
 	listener net.Listener
 	pushed   net.Listener // that of the webhook, nil when there is none
 
@@ -67,7 +69,7 @@ type cleanup struct {
 // secrets and opens the store. The error says what to do about it. An App that
 // New has made must be stopped, whether or not it was started.
 func New(ctx context.Context, opts Options) (_ *App, err error) {
-	a := &App{opts: opts, registry: prometheus.NewRegistry()}
+	a := &App{opts: opts, registry: prometheus.NewRegistry(), queues: make(map[string]*source.Queue)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Stop(context.WithoutCancel(ctx)))

@@ -74,9 +74,11 @@ func (p documentedPolicy) with(t *testing.T, more []string) string {
 	return string(text)
 }
 
-// calls passes requests on and remembers what they asked for.
+// calls passes requests on and remembers what they asked for, by the name that name
+// gives; nil takes that of the emulators of CloudWatch Logs and Auth0.
 type calls struct {
 	next http.Handler
+	name func(*http.Request) string
 
 	mu  sync.Mutex
 	ops map[string]bool
@@ -84,8 +86,12 @@ type calls struct {
 
 // ServeHTTP implements http.Handler.
 func (a *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := a.name
+	if name == nil {
+		name = cloudwatch.Operation
+	}
 	a.mu.Lock()
-	a.ops[cloudwatch.Operation(r)] = true
+	a.ops[name(r)] = true
 	a.mu.Unlock()
 	a.next.ServeHTTP(w, r)
 }

@@ -36,12 +36,12 @@ type tenant struct {
 	// fixed is the destination when it is the same for every event.
 	fixed *pipeline.Destination
 
-	caughtUp  chan struct{} // closed when the poll had nothing more
-	catchOnce sync.Once
-	settled   chan struct{} // gets a token after each batch
-	finish    func()        // told once when caught up and delivered
+	caughtUp chan struct{} // closed when each source had nothing more
+	settled  chan struct{} // gets a token after each batch
+	finish   func()        // told once when caught up and delivered
 
 	mu       sync.Mutex
+	behind   int                           // sources that have not caught up yet
 	troubles map[string]pipeline.Condition // of the loops by part, as this process knows them
 }
 
@@ -87,11 +87,10 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	return built, nil
 }
 
-// addSources makes the sources of a tenant: the poll of one that has a domain, and
-// the webhook of one that has a token. An import has its files alone, and a run
-// with Once receives nothing.
+// addSources makes the sources of a tenant: the poll of one that has a domain, the
+// webhook of one that has a token, the queue of one that has a queue. An import has
+// its files alone, and a run with Once no webhook.
 func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, like *pipeline.Ingest) error {
-	caughtUp := func() { built.catchOnce.Do(func() { close(built.caughtUp) }) }
 	add := func(s pipeline.Source, onCaughtUp func()) {
 		built.ingests = append(built.ingests, &pipeline.Ingest{
 			Source: s, Buffer: like.Buffer, Route: like.Route, Logger: like.Logger, Metrics: like.Metrics,
@@ -101,7 +100,7 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 	if a.opts.Import != nil {
 		files, err := a.beginImport(ctx, built.buffer)
 		if err == nil {
-			add(files, caughtUp)
+			add(files, built.catchesUp())
 		}
 		return err
 	}
@@ -110,9 +109,17 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 		if err != nil {
 			return err
 		}
-		add(poll, caughtUp)
-	} else {
-		caughtUp() // what waits in the buffer is all there is
+		add(poll, built.catchesUp())
+	}
+	if t.SQS.QueueURL != "" {
+		queue, err := a.sqs(ctx, t, built.logger)
+		if err != nil {
+			return err
+		}
+		add(queue, built.catchesUp())
+	}
+	if len(built.ingests) == 0 {
+		built.catchesUp()() // what waits in the buffer is all there is
 	}
 	if a.opts.Once || len(t.Webhook.All()) == 0 {
 		return nil
@@ -123,6 +130,21 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 	}
 	add(built.webhook, nil)
 	return nil
+}
+
+// catchesUp returns what one more source tells when it has nothing more.
+func (t *tenant) catchesUp() func() {
+	t.behind++
+	var first sync.Once
+	return func() {
+		first.Do(func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if t.behind--; t.behind == 0 {
+				close(t.caughtUp)
+			}
+		})
+	}
 }
 
 // misconfigured wraps an error that only another configuration can mend.
@@ -296,11 +318,15 @@ func (t *tenant) current(stored []web.Trouble) []web.Trouble {
 	return out
 }
 
-// parts names the loops of a tenant, as their troubles do.
+// parts names the loops of a tenant, and what else this process tells of itself,
+// as their troubles do.
 func (t *tenant) parts() []string {
 	parts := []string{pipeline.DeliveryPart}
 	for _, in := range t.ingests {
 		parts = append(parts, in.Source.Name())
+		if in.Source.Name() == source.SQSName {
+			parts = append(parts, strayPart)
+		}
 	}
 	return parts
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/gaplesslogs/gapless/internal/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
+	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
 )
 
@@ -205,6 +206,7 @@ func describedMetrics(ctx context.Context, t *testing.T) map[string]string {
 	if _, err := cloudwatch.New(ctx, cloudwatch.Config{Region: "us-east-1"}, cloudwatch.Deps{Registerer: reg, Tenant: "a"}); err != nil {
 		t.Fatal(err)
 	}
+	(&source.Queue{}).Join(source.SQSConfig{}, nil, source.SQSDeps{Registerer: reg, Tenant: "a"})
 	s, err := store.Open(ctx, store.Config{Dir: t.TempDir(), Registerer: reg})
 	if err != nil {
 		t.Fatal(err)

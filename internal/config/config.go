@@ -46,7 +46,7 @@ type AWS struct {
 	Region     string `yaml:"region" example:"eu-central-1" doc:"AWS Region of the log groups. When empty it comes from AWS_REGION or the shared profile; it is never guessed."`
 	Endpoint   string `yaml:"endpoint" example:"http://127.0.0.1:4566" doc:"Base URL that replaces those of the AWS services, for an emulator or a private endpoint."`
 	Profile    string `yaml:"profile" example:"audit" doc:"Profile of the shared AWS configuration files."`
-	RoleARN    string `yaml:"role_arn" example:"arn:aws:iam::123456789012:role/gapless" doc:"Role to assume before CloudWatch Logs is called. Secret references are read without it."`
+	RoleARN    string `yaml:"role_arn" example:"arn:aws:iam::123456789012:role/gapless" doc:"Role to assume before CloudWatch Logs or SQS is called. Secret references are read without it."`
 	ExternalID string `yaml:"external_id" example:"gapless-dev-tenant" doc:"External ID to send when the role is assumed."`
 }
 
@@ -67,6 +67,7 @@ type Tenant struct {
 	RequestTimeout time.Duration `yaml:"request_timeout" default:"30s" min:"1s" max:"5m" doc:"Time limit of one request to Auth0."`
 	Overlap        Overlap       `yaml:"overlap" doc:"Reading again, now and then, the end of what has been read. It finds events that Auth0 indexed late; those already stored are dropped."`
 	Webhook        TenantWebhook `yaml:"webhook" doc:"Events that Auth0 pushes, beside those that are read or instead of them. An event that comes both ways is exported once."`
+	SQS            SQS           `yaml:"sqs" doc:"A queue of Amazon SQS that brings events of the tenant besides the poll: Auth0's EventBridge stream with a rule that sends to the queue. See the operations guide on EventBridge through SQS."`
 	CloudWatch     CloudWatch    `yaml:"cloudwatch" doc:"Where the events of the tenant go."`
 }
 
@@ -105,6 +106,16 @@ type Overlap struct {
 	Every  int           `yaml:"every" default:"10" min:"1" max:"100000" doc:"Read again after this many polls that found nothing new to page through."`
 }
 
+// SQS is a queue that brings events of a tenant.
+type SQS struct {
+	QueueURL   string `yaml:"queue_url" example:"https://sqs.eu-central-1.amazonaws.com/123456789012/auth0" doc:"URL of a standard queue. Empty reads none. Several tenants may share one; each of them then needs source or tenant_name."`
+	Region     string `yaml:"region" example:"eu-central-1" doc:"AWS Region of the queue. The default is the one in queue_url, or else aws.region."`
+	Endpoint   string `yaml:"endpoint" example:"https://vpce-0a1b.sqs.eu-central-1.vpce.amazonaws.com" doc:"Base URL that replaces the scheme and host of queue_url, for a private endpoint. aws.endpoint is not used for the queue."`
+	Receivers  int    `yaml:"receivers" default:"4" min:"1" max:"64" doc:"How many receivers ask the queue for messages at once. Each holds 10 messages at most, and makes three calls a minute while the queue is empty."`
+	Source     string `yaml:"source" example:"aws.partner/auth0.com/dev-tenant-946f0c5c-0000-0000-0000-000000000000/auth0.logs" doc:"Partner event source of the tenant's log stream. Messages of this source are the tenant's. When both this and tenant_name are empty, everything in the queue is."`
+	TenantName string `yaml:"tenant_name" example:"dev-tenant" doc:"The tenant_name that the tenant's events carry. Messages whose source is no tenant's, or that come without an envelope, are told apart by it."`
+}
+
 // CloudWatch is a tenant's destination in CloudWatch Logs.
 type CloudWatch struct {
 	LogGroup       string            `yaml:"log_group" default:"/auth0/{tenant}" doc:"Log group. It may hold {tenant}, {date} (UTC day of the event), {type} and {category}."`
@@ -138,6 +149,20 @@ const (
 	DeadLetter Policy = "dead_letter" // keep it aside
 	Trim       Policy = "trim"        // send as much of it as fits
 )
+
+// AWSForSQS returns how to reach the queue of a tenant: the aws section, with the
+// Region of the queue. The endpoint is that of the queue's URL when it is empty.
+func (c *Config) AWSForSQS(t Tenant) AWS {
+	a := c.AWS
+	a.Endpoint = t.SQS.Endpoint
+	if in := RegionOfQueue(t.SQS.QueueURL); in != "" {
+		a.Region = in
+	}
+	if t.SQS.Region != "" {
+		a.Region = t.SQS.Region
+	}
+	return a
+}
 
 // AWSFor returns how to reach AWS for a tenant: the aws section with the
 // tenant's overrides. A tenant with a role of its own does not inherit the

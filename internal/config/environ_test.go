@@ -27,6 +27,9 @@ func other(name string) string {
 		{"TIMEOUT", "7s"},
 		{"ENDPOINT", "http://127.0.0.1:1"},
 		{"ROLE_ARN", "arn:aws:iam::123456789012:role/x"},
+		{"QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/other"},
+		{"RECEIVERS", "9"},
+		{"SQS_SOURCE", "aws.partner/auth0.com/x/auth0.logs"},
 		{"OVERLAP_WINDOW", "9s"},
 		{"OVERLAP_EVERY", "9"},
 		{"AUDIENCE", "https://x.example.com/api/v2/"},
@@ -82,6 +85,8 @@ func TestEveryVariableRoundTrips(t *testing.T) {
 			base += "    webhook: {token: s3cr3t}\nwebhook: {listen: \"127.0.0.1:1\"}\n"
 		case strings.HasPrefix(name, "GAPLESS_TENANTS_0_WEBHOOK"):
 			base += "webhook: {listen: \"127.0.0.1:1\"}\n"
+		case strings.HasPrefix(name, "GAPLESS_TENANTS_0_SQS_"):
+			base += "    sqs: {queue_url: 'https://sqs.eu-central-1.amazonaws.com/123456789012/auth0'}\n"
 		}
 		cfg := mustLoad(t, base, name+"="+value)
 		var out strings.Builder

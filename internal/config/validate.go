@@ -63,9 +63,11 @@ func (l *loader) validate() {
 		}
 		l.checkTenant(path, t)
 		l.checkTokens(path+"webhook.", t)
+		l.checkSQS(path+"sqs.", t.SQS)
 		l.checkCloudWatch(path+"cloudwatch.", t)
 	}
 	l.checkWebhook(c)
+	l.checkQueues()
 }
 
 // checkLeaf checks a value against the tags of its field.

@@ -18,6 +18,13 @@
 //	POST ─► method, network, token ─► gate ─► slot ─► gzip? form? ─► page ─► emit ─► … ─► 200
 //	         405     403      401      503     503     413 415 408      └─ failed: Run ends, 503
 //
+// SQS reads a queue, which tenants may share: receivers that ask for messages, hand
+// what is in them to the tenants, and delete them once it is on disk:
+//
+//	receive ─► sort by tenant ─► emit of each ─► delete
+//	   ▲                            │ fails: that tenant's Run ends and tells it;
+//	   └── what is in hand, first ◄─┘ the messages stay in hand, invisible to others
+//
 // What Poll guarantees: every event behind the start that Auth0 serves is handed
 // to emit at least once, and the cursor never passes one that was not. What it
 // does not: exactly once. Pages repeat after a fault; the buffer drops what it

@@ -17,7 +17,7 @@ import (
 type pipe struct {
 	in   io.Reader
 	ctx  context.Context //nolint:containedctx // of the Run under way: io.Reader has no place for it
-	came chan piece
+	came chan chunk
 	busy bool // a read of in is under way
 	left []byte
 	err  error // of in, behind left
@@ -29,14 +29,14 @@ type pipe struct {
 	over  bool       // there is no more
 }
 
-// A piece is what one read brought.
-type piece struct {
+// A chunk is what one read brought.
+type chunk struct {
 	b   []byte
 	err error
 }
 
 // newPipe makes a pipe that has not been read.
-func newPipe(in io.Reader) *pipe { return &pipe{in: in, came: make(chan piece, 1)} }
+func newPipe(in io.Reader) *pipe { return &pipe{in: in, came: make(chan chunk, 1)} }
 
 // pipeBytes is how much is read from a pipe at once.
 const pipeBytes = 64 << 10
@@ -67,7 +67,7 @@ func (p *pipe) fetch() error {
 		go func() {
 			room := make([]byte, pipeBytes)
 			n, err := p.in.Read(room)
-			p.came <- piece{room[:n], err}
+			p.came <- chunk{room[:n], err}
 		}()
 	}
 	select {
