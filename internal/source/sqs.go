@@ -37,8 +37,9 @@ const (
 	sqsPutOff = 15 * time.Minute
 	// sqsCall bounds a call that does not wait for messages.
 	sqsCall = 10 * time.Second
-	// sqsLastCall bounds the giving back of messages at the end.
-	sqsLastCall = 2 * time.Second
+	// sqsLastCall bounds, once a Run is to end, a delete under way, and then the giving
+	// back of messages.
+	sqsLastCall = time.Second
 	// sqsBatch is the largest number of messages in a call.
 	sqsBatch = 10
 )

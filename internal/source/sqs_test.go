@@ -305,6 +305,31 @@ func TestSQSStopGivesBack(t *testing.T) {
 	})
 }
 
+// TestSQSStopKeepsItsTime ends a source while no call of SQS is answered.
+func TestSQSStopKeepsItsTime(t *testing.T) {
+	t.Parallel()
+	for _, operation := range []string{"ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"} {
+		t.Run(operation, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSQS(queues.Options{Faults: emulator.NewFaults(emulator.Fault{Match: operation, Kind: emulator.FaultHang, Times: -1})}, queues.Queue{})
+				fill(s, 20)
+				disk := new(pipelinetest.Pages)
+				if operation == "ChangeMessageVisibilityBatch" { // something is in hand
+					disk.Fault = func(ctx context.Context, _ int, _ event.Page) error { <-ctx.Done(); return context.Cause(ctx) }
+				}
+				in := startQueueRun(t, t.Context(), alone(s), disk)
+				<-time.After(time.Second)
+				began := time.Now()
+				in.end()
+				if took := time.Since(began); took > 3*time.Second {
+					t.Errorf("the end took %v of the bubble", took)
+				}
+			})
+		})
+	}
+}
+
 // TestSQSDiesBetweenFlushAndDelete lets every delete be lost with the process that
 // asked for it: the messages come again, with what is known already.
 func TestSQSDiesBetweenFlushAndDelete(t *testing.T) {

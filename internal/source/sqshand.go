@@ -188,6 +188,7 @@ func (s *SQS) removeOnce(ctx context.Context, handles []string) (left []string, 
 	}
 	call, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), sqsCall, errNoAnswer)
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(sqsLastCall, cancel) })()
 	out, err := s.api.DeleteMessageBatch(call, in)
 	if err != nil {
 		return handles, s.explain("delete from", operation, err)
@@ -242,20 +243,20 @@ func (s *SQS) inHand() (batches [][]string) {
 
 // extend keeps what is in hand from coming to others. Where that fails a message
 // comes again before it is stored; then it is stored once by one who knows it.
-func (s *SQS) extend(ctx context.Context) {
+func (s *SQS) extend(ctx context.Context) { s.hideAll(ctx, sqsHold, sqsCall) }
+
+// hideAll sets for how long all that is in hand stays invisible.
+func (s *SQS) hideAll(ctx context.Context, hold, timeout time.Duration) {
+	var calls sync.WaitGroup
 	for _, handles := range s.inHand() {
-		s.hide(ctx, handles, sqsHold, sqsCall)
+		calls.Go(func() { s.hide(ctx, handles, hold, timeout) })
 	}
+	calls.Wait()
 }
 
 // giveBack makes what is in hand visible to others at once.
 func (s *SQS) giveBack(ctx context.Context) {
-	ctx = context.WithoutCancel(ctx)
-	var calls sync.WaitGroup
-	for _, handles := range s.inHand() {
-		calls.Go(func() { s.hide(ctx, handles, 0, sqsLastCall) })
-	}
-	calls.Wait()
+	s.hideAll(context.WithoutCancel(ctx), 0, sqsLastCall)
 	s.mu.Lock()
 	n := len(s.held)
 	s.held, s.idle = nil, nil
