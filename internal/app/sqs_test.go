@@ -223,7 +223,11 @@ func TestQueuePermissionsAreThoseOfTheDocs(t *testing.T) {
 		q := w.queue(sqs.Options{})
 		seen := &calls{next: q, name: sqs.Operation, ops: map[string]bool{}}
 		w.hosts["sqs.us-east-1.amazonaws.com"] = emulator.Transport(seen)
-		s.push(q, [][]byte{[]byte(`{"log_id":"a","type":"s","date":"2026-11-11T06:46:23.765Z"}`)})
+		var pushed [][]byte // more than one page, for the first may find room
+		for i := range 40 {
+			pushed = append(pushed, fmt.Appendf(nil, `{"log_id":"pushed-%d","type":"s","date":"2026-11-11T06:46:23.765Z"}`, i))
+		}
+		s.push(q, pushed)
 		s.aws.Add(emulator.Fault{Match: "PutLogEvents", Status: 503, Times: -1})
 		w.cfg.MaxBufferBytes = 1 // it takes nothing: messages are held
 		w.start(t.Context(), t)
