@@ -12,12 +12,12 @@ import (
 )
 
 // errNothingToPoll says that a run with Once has nothing to do.
-var errNothingToPoll = errors.New("no tenant has a domain to read from, and a run that ends by itself receives nothing")
+var errNothingToPoll = errors.New("no tenant has a domain or a queue to read from, and a run that ends by itself receives nothing")
 
 // checkOnce refuses a run with Once that would do nothing.
 func checkOnce(opts Options) error {
-	polls := func(t config.Tenant) bool { return t.Polls() }
-	if !opts.Once || len(opts.Config.Tenants) == 0 || slices.ContainsFunc(opts.Config.Tenants, polls) {
+	reads := func(t config.Tenant) bool { return t.Polls() || t.SQS.QueueURL != "" }
+	if !opts.Once || len(opts.Config.Tenants) == 0 || slices.ContainsFunc(opts.Config.Tenants, reads) {
 		return nil
 	}
 	return &pipeline.Error{Op: "run once", Class: pipeline.Misconfigured, Err: errNothingToPoll, Hint: "Use gapless run without --once: Auth0 pushes when it has something."}

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Config is the whole configuration. The doc tags are its reference; package
 // doc explains how the tags are used.
@@ -67,7 +70,7 @@ type Tenant struct {
 	RequestTimeout time.Duration `yaml:"request_timeout" default:"30s" min:"1s" max:"5m" doc:"Time limit of one request to Auth0."`
 	Overlap        Overlap       `yaml:"overlap" doc:"Reading again, now and then, the end of what has been read. It finds events that Auth0 indexed late; those already stored are dropped."`
 	Webhook        TenantWebhook `yaml:"webhook" doc:"Events that Auth0 pushes, beside those that are read or instead of them. An event that comes both ways is exported once."`
-	SQS            SQS           `yaml:"sqs" doc:"A queue of Amazon SQS that brings events of the tenant besides the poll: Auth0's EventBridge stream with a rule that sends to the queue. See the operations guide on EventBridge through SQS."`
+	SQS            SQS           `yaml:"sqs" doc:"A queue of Amazon SQS that brings events of the tenant, beside those that are read or instead of them: Auth0's EventBridge stream with a rule that sends to the queue. See the operations guide on EventBridge through SQS."`
 	CloudWatch     CloudWatch    `yaml:"cloudwatch" doc:"Where the events of the tenant go."`
 }
 
@@ -76,14 +79,17 @@ func (t *Tenant) Polls() bool { return t.Domain != "" }
 
 // Origin says in words where the events of the tenant come from.
 func (t *Tenant) Origin() string {
-	switch {
-	case len(t.Webhook.All()) == 0:
-		return t.Domain
-	case t.Polls():
-		return t.Domain + " and webhook"
-	default:
-		return "webhook"
+	var from []string
+	if t.Polls() {
+		from = append(from, t.Domain)
 	}
+	if len(t.Webhook.All()) > 0 {
+		from = append(from, "webhook")
+	}
+	if t.SQS.QueueURL != "" {
+		from = append(from, "queue")
+	}
+	return strings.Join(from, " and ")
 }
 
 // TenantWebhook is how a tenant's log stream identifies itself.

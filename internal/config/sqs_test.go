@@ -8,6 +8,20 @@ import (
 	"github.com/gaplesslogs/gapless/internal/config"
 )
 
+// A queue is enough: a tenant needs no domain then, and says where its events come
+// from.
+func TestQueueAlone(t *testing.T) {
+	t.Parallel()
+	cfg := mustLoad(t, "tenants:\n  - {name: a, sqs: {queue_url: 'https://sqs.eu-central-1.amazonaws.com/123456789012/auth0'}}\n")
+	if a := cfg.Tenants[0]; a.Polls() || a.Origin() != "queue" {
+		t.Errorf("its events come from %q", a.Origin())
+	}
+	both := mustLoad(t, minimal+"    sqs: {queue_url: 'https://sqs.eu-central-1.amazonaws.com/123456789012/auth0'}\n")
+	if a := both.Tenants[0]; !a.Polls() || a.Origin() != a.Domain+" and queue" {
+		t.Errorf("its events come from %q", a.Origin())
+	}
+}
+
 func TestValidateSQS(t *testing.T) {
 	t.Parallel()
 	const url, from = "https://sqs.eu-central-1.amazonaws.com/123456789012/auth0", "aws.partner/auth0.com/dev-1/auth0.logs"

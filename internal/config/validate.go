@@ -210,7 +210,7 @@ func (l *loader) checkTenant(path string, t *Tenant) {
 // checkPoll checks that there is all that reading the tenant's log needs, or
 // nothing of it where the tenant is pushed to alone.
 func (l *loader) checkPoll(path string, t *Tenant) {
-	pushed := len(t.Webhook.All()) > 0 || l.excused[path+"webhook.token"] || l.excused[path+"webhook.tokens"]
+	pushed := len(t.Webhook.All()) > 0 || t.SQS.QueueURL != "" || l.excused[path+"webhook.token"] || l.excused[path+"webhook.tokens"]
 	keys := t.ClientID != "" || !t.ClientSecret.IsZero() || !t.PrivateKey.IsZero()
 	if pushed && !keys && !t.Polls() {
 		return

@@ -88,9 +88,11 @@ func (s *crowd) Run(ctx context.Context, _ event.Cursor, emit pipeline.Emit) err
 func TestPagesAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		src, sink := &crowd{ids: ids(60)}, &answers{}
+		src, sink := &crowd{ids: ids(60)}, &answers{hold: make(chan struct{})}
 		to := pipeline.Destination{LogGroup: "/g", LogStream: "s"}
 		r := startOn(t, src, sink, func(event.Event) pipeline.Destination { return to }, pipelinetest.NewMemory(40, 72*time.Hour))
+		after(time.Second) // nothing leaves the buffer, so it gets full
+		close(sink.hold)
 		after(5 * time.Minute)
 		if diff := cmp.Diff(src.ids, sink.delivered()); diff != "" {
 			t.Errorf("delivered (-want +got):\n%s", diff)
