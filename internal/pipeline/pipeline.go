@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/event"
@@ -92,6 +93,25 @@ type Appended struct {
 	Stored int
 	// Duplicates counts the events whose log_id was known already.
 	Duplicates int
+	// Known are those events, by their places in Intake.Entries, in ascending order;
+	// of a log_id that stands there twice the first is the event.
+	Known []int
+}
+
+// Of goes over the events of the intake, and whether each was known.
+func (a Appended) Of(in Intake) iter.Seq2[event.Event, bool] {
+	return func(yield func(event.Event, bool) bool) {
+		known := a.Known
+		for i, e := range in.Entries {
+			again := len(known) > 0 && known[0] == i
+			if again {
+				known = known[1:]
+			}
+			if !yield(e.Event, again) {
+				return
+			}
+		}
+	}
 }
 
 // A Buffer keeps one tenant's events on disk between the source and the sink.

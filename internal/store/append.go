@@ -33,7 +33,7 @@ func (b *Buffer) Append(ctx context.Context, source string, in pipeline.Intake) 
 	if err := b.store.writer.do(ctx, &job{buffer: b, run: a.run, applied: a.applied, grows: a.size()}); err != nil {
 		return pipeline.Appended{}, a.fault(ctx, err)
 	}
-	return pipeline.Appended{Stored: len(a.fresh), Duplicates: len(in.Entries) - len(a.fresh)}, nil
+	return pipeline.Appended{Stored: len(a.fresh), Duplicates: len(in.Entries) - len(a.fresh), Known: a.again}, nil
 }
 
 // An appending is an intake on its way into the file.
@@ -43,6 +43,7 @@ type appending struct {
 	in      pipeline.Intake
 	offered []*entry // one for each log_id
 	fresh   []*entry // those of them that the file did not know
+	again   []int    // the places of the events that are not fresh
 	known   int      // records that are no events and were kept before
 	lastSeq int64
 }
@@ -53,6 +54,24 @@ func (a *appending) fault(ctx context.Context, err error) error {
 		return err
 	}
 	return fault("append events", err)
+}
+
+// duplicates returns the places of the events that are not in fresh, which is in
+// the same order.
+func (a *appending) duplicates() []int {
+	n := len(a.in.Entries) - len(a.fresh)
+	if n == 0 {
+		return nil
+	}
+	places, rest := make([]int, 0, n), a.fresh
+	for i, e := range a.in.Entries {
+		if len(rest) > 0 && rest[0].logID == e.Event.LogID {
+			rest = rest[1:]
+			continue
+		}
+		places = append(places, i)
+	}
+	return places
 }
 
 // copyEvents copies the events that the intake holds, each log_id once. They
@@ -91,6 +110,7 @@ func (a *appending) run(ctx context.Context, t *tx) error {
 	if err := a.dropKnown(ctx, t); err != nil {
 		return err
 	}
+	a.again = a.duplicates() // here, as applied may change the order of fresh
 	if err := a.dropKept(ctx, t); err != nil {
 		return err
 	}

@@ -258,7 +258,7 @@ func TestBufferFull(t *testing.T) {
 	mustAppend(t, b, newIntake(0, 5, 1000)) // duplicates alone
 	mustAppend(t, b, pipeline.Intake{Cursor: "x"})
 	mustSettle(t, b, take(t, b, limits()), pipeline.Receipt{})
-	if done := mustAppend(t, b, newIntake(4, 6, 1000)); done != (pipeline.Appended{Stored: 1, Duplicates: 1}) {
+	if done := mustAppend(t, b, newIntake(4, 6, 1000)); done.Stored != 1 || done.Duplicates != 1 {
 		t.Errorf("append after delivery: got %+v", done)
 	}
 }

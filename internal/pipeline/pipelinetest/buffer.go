@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/gaplesslogs/gapless/internal/event"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
@@ -211,18 +212,19 @@ func dropsDuplicates(t *testing.T, b pipeline.Buffer) {
 		events []event.Event
 		want   pipeline.Appended
 	}{
-		{[]event.Event{testEvent(1, 0), testEvent(2, 0), testEvent(1, 0)}, pipeline.Appended{Stored: 2, Duplicates: 1}},
-		{[]event.Event{testEvent(2, 0), testEvent(3, 0)}, pipeline.Appended{Stored: 1, Duplicates: 1}},
-		{[]event.Event{testEvent(1, 0)}, pipeline.Appended{Duplicates: 1}},
+		{[]event.Event{testEvent(1, 0), testEvent(2, 0), testEvent(1, 0)}, pipeline.Appended{Stored: 2, Duplicates: 1, Known: []int{2}}},
+		{[]event.Event{testEvent(2, 0), testEvent(3, 0)}, pipeline.Appended{Stored: 1, Duplicates: 1, Known: []int{0}}},
+		{[]event.Event{testEvent(1, 0)}, pipeline.Appended{Duplicates: 1, Known: []int{0}}},
+		{[]event.Event{testEvent(4, 0), testEvent(2, 0), testEvent(4, 0), testEvent(5, 0)}, pipeline.Appended{Stored: 2, Duplicates: 2, Known: []int{1, 2}}},
 		{nil, pipeline.Appended{}},
 	}
 	for i, s := range steps {
-		if got := appendEvents(t, b, s.events...); got != s.want {
-			t.Errorf("append %d: got %+v, want %+v", i, got, s.want)
+		if diff := cmp.Diff(s.want, appendEvents(t, b, s.events...), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("append %d (-want +got):\n%s", i, diff)
 		}
 	}
 	batch := next(t, b, testLimits())
-	wantIDs(t, batch, 1, 2, 3)
+	wantIDs(t, batch, 1, 2, 3, 4, 5)
 	settle(t, b, batch, pipeline.Receipt{Rejected: []pipeline.Rejection{{Index: 2, Reason: "too_large"}}})
 	if got := appendEvents(t, b, testEvent(1, 0), testEvent(3, 0)); got.Duplicates != 2 {
 		t.Errorf("append after delivery: got %+v, want 2 duplicates", got)

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/gaplesslogs/gapless/internal/event"
@@ -314,7 +316,8 @@ type model struct {
 // append stores a page with a few repetitions.
 func (m *model) append(rt *rapid.T) (fresh int) {
 	var page []event.Event
-	for range rapid.IntRange(1, 20).Draw(rt, "events") {
+	var known []int
+	for i := range rapid.IntRange(1, 20).Draw(rt, "events") {
 		n := m.first + rapid.IntRange(0, m.stored).Draw(rt, "number")
 		e := testEvent(n, rapid.IntRange(0, 400).Draw(rt, "size"))
 		e.Date = testStart.Add(time.Duration(rapid.IntRange(0, 100).Draw(rt, "minute")) * time.Minute)
@@ -322,12 +325,15 @@ func (m *model) append(rt *rapid.T) (fresh int) {
 			m.stored++
 			m.open[e.LogID] = e
 			fresh++
+		} else {
+			known = append(known, i)
 		}
 		page = append(page, e)
 	}
 	done := appendEvents(m.t, m.b, page...)
-	if want := (pipeline.Appended{Stored: fresh, Duplicates: len(page) - fresh}); done != want {
-		rt.Fatalf("append: got %+v, want %+v", done, want)
+	want := pipeline.Appended{Stored: fresh, Duplicates: len(known), Known: known}
+	if diff := cmp.Diff(want, done, cmpopts.EquateEmpty()); diff != "" {
+		rt.Fatalf("append (-want +got):\n%s", diff)
 	}
 	return fresh
 }

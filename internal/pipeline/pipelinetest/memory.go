@@ -89,9 +89,10 @@ func (m *Memory) Append(ctx context.Context, source string, in pipeline.Intake) 
 	var fresh []*memoryRow
 	size := int64(0)
 	ids := make(map[string]bool)
-	for _, e := range in.Entries {
+	for i, e := range in.Entries {
 		if ids[e.Event.LogID] || m.knows(e.Event.LogID, now) {
 			done.Duplicates++
+			done.Known = append(done.Known, i)
 			continue
 		}
 		ids[e.Event.LogID] = true
