@@ -10,9 +10,9 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/tidwall/gjson"
+	"pgregory.net/rapid"
 
 	"github.com/gaplesslogs/gapless/internal/config"
 )
@@ -28,7 +28,7 @@ type door struct {
 }
 
 // pushTo lets Auth0 push to the tenants of a world.
-func (w *world) pushTo(tb testing.TB) {
+func (w *world) pushTo(tb rapid.TB) {
 	tb.Helper()
 	w.door = &door{token: "token-of-a-test-and-no-other"}
 	w.cfg.Webhook.Listen = "memory:0"

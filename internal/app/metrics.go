@@ -24,6 +24,8 @@ type lags struct {
 	letters, letterBytes, replayed, dropped *prometheus.Desc
 
 	left, risk, room *prometheus.Desc
+
+	healed, missed *prometheus.Desc
 }
 
 // newLags makes the collector.
@@ -45,12 +47,15 @@ func newLags(a *App) *lags {
 		left: desc("retention_left_seconds", "For how long Auth0 still keeps the oldest event that is unfetched or undelivered; absent when there is none.", "event"),
 		risk: desc("retention_risk", "1 while events will be lost or harmed unless somebody acts, by kind.", "risk"),
 		room: desc("buffer_room_bytes", "Bytes of events that still fit into the buffer."),
+
+		healed: desc("healed_events_total", "Events that the poll has brought and the push has not, ever; absent without both."),
+		missed: desc("push_miss_ratio", "Share of healed events among all that the push should have brought in the last hour; absent when there were none."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (l *lags) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped, l.left, l.risk, l.room} {
+	for _, d := range []*prometheus.Desc{l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped, l.left, l.risk, l.room, l.healed, l.missed} {
 		ch <- d
 	}
 }
@@ -73,6 +78,18 @@ func (l *lags) Collect(ch chan<- prometheus.Metric) {
 		}
 		l.collectLetters(ch, t)
 		l.collectRetention(ch, t)
+		l.collectPush(ch, t)
+	}
+}
+
+// collectPush sends how well the push of a tenant does.
+func (l *lags) collectPush(ch chan<- prometheus.Metric, t web.Tenant) {
+	if !t.Push.Checked {
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(l.healed, prometheus.CounterValue, float64(t.Push.Healed), t.Name)
+	if t.Push.MissRate != nil {
+		ch <- prometheus.MustNewConstMetric(l.missed, prometheus.GaugeValue, *t.Push.MissRate, t.Name)
 	}
 }
 

@@ -74,6 +74,7 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 		if kept, err := config.ParseRetention(t.Retention); err == nil { // or the start has refused it
 			v.Retention.Seconds = int64(kept / time.Second)
 		}
+		v.Push.Checked = t.Polls() && t.Pushed()
 		v.Judge(running)
 		v.Assess(o.At, running)
 		o.Tenants = append(o.Tenants, v)
@@ -114,6 +115,7 @@ func view(f store.TenantStatus, cfg *config.Config) web.Tenant {
 		Troubles: []web.Trouble{}, Gaps: []web.Gap{},
 		Retention: web.Retention{BufferMax: int64(cfg.MaxBufferBytes), Waiting: f.OldestStoredAt},
 	}
+	v.Push.Recent(f.RecentHealed, f.RecentPushed)
 	for _, c := range f.Counts {
 		switch c.Name {
 		case store.CountStored:
@@ -132,6 +134,10 @@ func view(f store.TenantStatus, cfg *config.Config) web.Tenant {
 			v.Replayed[c.Reason] += c.N
 		case store.CountDropped:
 			v.Dropped[c.Reason] += c.N
+		case store.CountHealed:
+			v.Push.Healed += c.N
+		case store.CountPushed:
+			v.Push.Pushed += c.N
 		case store.CountUnreadable:
 			v.Rejected["unreadable"] += c.N
 		}

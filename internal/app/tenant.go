@@ -32,6 +32,7 @@ type tenant struct {
 	webhook *source.Webhook // nil where nobody pushes
 	sink    *cloudwatch.Sink
 	ingests []*pipeline.Ingest // one for each source
+	check   *pipeline.Check    // nil without both a poll and a push
 	deliver *pipeline.Deliver
 	// fixed is the destination when it is the same for every event.
 	fixed *pipeline.Destination
@@ -87,30 +88,46 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	return built, nil
 }
 
+// stored hears what became of the intakes of a source, see pipeline.Ingest.
+type stored = func(pipeline.Intake, pipeline.Appended)
+
 // addSources makes the sources of a tenant: the poll of one that has a domain, the
 // webhook of one that has a token, the queue of one that has a queue. An import has
 // its files alone, and a run with Once no webhook.
 func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, like *pipeline.Ingest) error {
-	add := func(s pipeline.Source, onCaughtUp func()) {
+	add := func(s pipeline.Source, onCaughtUp func(), onStored stored) {
 		built.ingests = append(built.ingests, &pipeline.Ingest{
 			Source: s, Buffer: like.Buffer, Route: like.Route, Logger: like.Logger, Metrics: like.Metrics,
-			Report: like.Report, OnCaughtUp: onCaughtUp,
+			Report: like.Report, OnCaughtUp: onCaughtUp, OnStored: onStored,
 		})
 	}
 	if a.opts.Import != nil {
 		files, err := a.beginImport(ctx, built.buffer)
 		if err == nil {
-			add(files, built.catchesUp())
+			add(files, built.catchesUp(), nil)
 		}
 		return err
 	}
+	var onPolled, onPushed stored
 	if t.Polls() {
+		if !a.opts.Once && t.Pushed() {
+			var err error
+			if built.check, err = newCheck(ctx, built, like.Report); err != nil {
+				return err
+			}
+			onPolled, onPushed = built.check.Polled, built.check.Pushed
+		}
 		poll, err := a.poll(ctx, t, built)
 		if err != nil {
 			return err
 		}
-		add(poll, built.catchesUp())
+		add(poll, built.catchesUp(), onPolled)
 	}
+	return a.addPushed(ctx, t, built, func(s pipeline.Source, onCaughtUp func()) { add(s, onCaughtUp, onPushed) })
+}
+
+// addPushed makes the sources of which others decide when they bring something.
+func (a *App) addPushed(ctx context.Context, t config.Tenant, built *tenant, add func(pipeline.Source, func())) error {
 	if t.SQS.QueueURL != "" {
 		queue, err := a.sqs(ctx, t, built.logger)
 		if err != nil {
@@ -145,6 +162,18 @@ func (t *tenant) catchesUp() func() {
 			}
 		})
 	}
+}
+
+// newCheck makes what holds a tenant's push against its poll. Counting goes on
+// where an earlier process has ended.
+func newCheck(ctx context.Context, built *tenant, report func(context.Context, string, *pipeline.Condition)) (*pipeline.Check, error) {
+	before, err := built.buffer.Total(ctx, store.CountPushed)
+	if err != nil {
+		return nil, err
+	}
+	return pipeline.NewCheck(pipeline.CheckConfig{
+		Began: time.Now(), Known: before > 0, Tally: built.buffer.CountPush, Report: report, Logger: built.logger,
+	}), nil
 }
 
 // misconfigured wraps an error that only another configuration can mend.
@@ -202,8 +231,12 @@ func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (_ *sour
 	if a.opts.Once { // somebody waits for the end
 		interval = min(interval, onceInterval)
 	}
+	var hurry func() bool
+	if built.check != nil {
+		hurry = built.check.Silent
+	}
 	return source.NewPoll(source.PollConfig{
-		StartFrom: start, Interval: interval, Overlap: t.Overlap.Window, OverlapEvery: t.Overlap.Every, Retention: kept,
+		StartFrom: start, Interval: interval, Hurry: hurry, Overlap: t.Overlap.Window, OverlapEvery: t.Overlap.Every, Retention: kept,
 	}, built.client, source.Deps{Logger: built.logger, Mark: func(ctx context.Context) (event.Mark, error) {
 		return built.buffer.Mark(ctx, source.PollName)
 	}}), nil
@@ -321,7 +354,7 @@ func (t *tenant) current(stored []web.Trouble) []web.Trouble {
 // parts names the loops of a tenant, and what else this process tells of itself,
 // as their troubles do.
 func (t *tenant) parts() []string {
-	parts := []string{pipeline.DeliveryPart}
+	parts := []string{pipeline.DeliveryPart, pipeline.PushPart}
 	for _, in := range t.ingests {
 		parts = append(parts, in.Source.Name())
 		if in.Source.Name() == source.SQSName {
@@ -358,14 +391,20 @@ func (a *App) reporter(t *tenant) func(context.Context, string, *pipeline.Condit
 
 // startIngests starts the sources and returns what ends them.
 func (t *tenant) startIngests(ctx context.Context) func(context.Context) {
+	checked, endCheck := context.WithCancel(ctx)
 	ctx, cancel := context.WithCancel(ctx)
-	var run sync.WaitGroup
+	var run, check sync.WaitGroup
+	if t.check != nil {
+		check.Go(func() { t.check.Run(checked) })
+	}
 	for _, in := range t.ingests {
 		run.Go(func() { _ = in.Run(ctx) }) // always the cause of ctx
 	}
 	return func(context.Context) {
 		cancel()
 		run.Wait()
+		endCheck()
+		check.Wait()
 	}
 }
 

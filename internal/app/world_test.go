@@ -63,20 +63,28 @@ func newWorld(tb rapid.TB, dir string, plan tenant.Plan, names ...string) *world
 	w := &world{cfg: config.Default(), hosts: make(map[string]http.RoundTripper)}
 	w.cfg.DataDir, w.cfg.Listen, w.cfg.AWS.Region = dir, "", "us-east-1"
 	for i, name := range names {
-		s := &site{name: name, auth0: emulator.NewFaults(), aws: emulator.NewFaults(), streams: []string{"logs"}, held: make(map[string]bool), quit: func() {}}
-		var err error
-		if s.tenant, err = tenant.New(tenant.Options{TenantName: name, Domain: name + ".example.com", Plan: plan, Faults: s.auth0, Seed: uint64(i)}); err != nil {
-			tb.Fatal(err)
-		}
-		if s.cloudwatch, err = cloudwatch.New(cloudwatch.Options{Faults: s.aws}); err != nil {
-			tb.Fatal(err)
-		}
-		w.sites = append(w.sites, s)
-		w.hosts[name+".example.com"] = emulator.Transport(s.tenant)
-		w.hosts["logs-"+name+".example.com"] = emulator.Transport(s.watch(s.cloudwatch))
-		w.cfg.Tenants = append(w.cfg.Tenants, s.config(tb))
+		w.add(tb, tenant.Options{TenantName: name, Plan: plan, Seed: uint64(i)})
 	}
 	return w
+}
+
+// add adds a tenant.
+func (w *world) add(tb rapid.TB, o tenant.Options) {
+	tb.Helper()
+	name := o.TenantName
+	s := &site{name: name, auth0: emulator.NewFaults(), aws: emulator.NewFaults(), streams: []string{"logs"}, held: make(map[string]bool), quit: func() {}}
+	o.Domain, o.Faults = name+".example.com", s.auth0
+	var err error
+	if s.tenant, err = tenant.New(o); err != nil {
+		tb.Fatal(err)
+	}
+	if s.cloudwatch, err = cloudwatch.New(cloudwatch.Options{Faults: s.aws}); err != nil {
+		tb.Fatal(err)
+	}
+	w.sites = append(w.sites, s)
+	w.hosts[name+".example.com"] = emulator.Transport(s.tenant)
+	w.hosts["logs-"+name+".example.com"] = emulator.Transport(s.watch(s.cloudwatch))
+	w.cfg.Tenants = append(w.cfg.Tenants, s.config(tb))
 }
 
 // config is what a person would write down for the tenant.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -104,7 +105,8 @@ func exposedMetrics(ctx context.Context, t *testing.T) map[string]metric {
 	}
 }
 
-// webhookMetrics reads what /metrics tells of a webhook with TLS.
+// webhookMetrics reads what /metrics tells of a webhook with TLS, of a tenant that
+// is pushed to alone and one that is polled as well.
 func webhookMetrics(ctx context.Context, t *testing.T) map[string]metric {
 	t.Helper()
 	model := httptest.NewTLSServer(http.NotFoundHandler()) // has a certificate
@@ -131,7 +133,10 @@ func webhookMetrics(ctx context.Context, t *testing.T) map[string]metric {
 	if hooked.Webhook.Token, err = config.ParseSecret("a token"); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Tenants = []config.Tenant{hooked}
+	both := hooked
+	both.Name, both.Domain, both.ClientID, both.ClientSecret = "both", "http://127.0.0.1:1", "a", both.Webhook.Token
+	cfg.Tenants = []config.Tenant{hooked, both}
+	countPush(ctx, t, cfg.DataDir, both.Name)
 	a, err := app.New(ctx, app.Options{
 		Config: cfg, Logger: slog.New(slog.DiscardHandler),
 		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),
@@ -148,8 +153,25 @@ func webhookMetrics(ctx context.Context, t *testing.T) map[string]metric {
 		t.Fatal(err)
 	}
 	all := parseMetrics(scrape(ctx, t, "http://"+a.Addr()+"/metrics"))
-	maps.DeleteFunc(all, func(name string, _ metric) bool { return !strings.HasPrefix(name, "gapless_webhook_") })
+	ours := regexp.MustCompile("^gapless_(webhook|healed|push)_")
+	maps.DeleteFunc(all, func(name string, _ metric) bool { return !ours.MatchString(name) })
 	return all
+}
+
+// countPush has a tenant's push bring an event and miss another.
+func countPush(ctx context.Context, t *testing.T, dir, tenant string) {
+	t.Helper()
+	s, err := store.Open(ctx, store.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.Buffer(ctx, tenant)
+	if err == nil {
+		err = b.CountPush(ctx, 1, 1)
+	}
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // scrape gets a page.

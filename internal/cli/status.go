@@ -108,6 +108,9 @@ func (e *Env) printOverview(w io.Writer, o web.Overview) {
 		line("newest event", "%s", orNone(t.NewestEvent))
 		line("cursor", "%s", cmp.Or(t.Cursor, "-"))
 		line("retention", "%s", t.Retention)
+		if t.Push.Checked {
+			line("push", "%s", t.Push)
+		}
 		for _, g := range t.Gaps {
 			line("gap", "from %s (%s) to %s (%s), %s: %s", cmp.Or(g.FromID, "-"), orNone(g.FromTime), cmp.Or(g.ToID, "-"), orNone(g.ToTime), g.Fate(), g.Reason)
 		}

@@ -65,7 +65,7 @@ type Tenant struct {
 	PrivateKeyAlg  string        `yaml:"private_key_alg" default:"RS256" enum:"RS256,RS384,PS256" doc:"Algorithm that signs with the private key."`
 	StartFrom      string        `yaml:"start_from" default:"earliest" example:"24h" doc:"Where a tenant without a cursor begins: earliest (all that Auth0 still keeps), latest, an RFC 3339 time or a date, a duration such as 24h or 7d (that long ago), or a log_id (the events after it). Ignored once there is a cursor."`
 	Retention      string        `yaml:"auth0_retention" default:"24h" example:"professional" doc:"How long Auth0 keeps the tenant's log: a duration from 1h to 365d, or the plan: starter (1 day), essentials (5), professional (10) or enterprise (30). The default is the shortest, which errs on the safe side: gapless warns earlier than it must. A value that is too long hides a gap. See the operations guide on gaps and retention."`
-	PollInterval   time.Duration `yaml:"poll_interval" default:"1s" min:"100ms" max:"1h" doc:"Pause between polls once everything has been read. It is made longer where the rate limit demands it."`
+	PollInterval   time.Duration `yaml:"poll_interval" default:"1s" min:"100ms" max:"1h" doc:"Pause between polls once everything has been read. It is made longer where the rate limit demands it. The default of a tenant that is pushed to as well is 30s, as the poll is the check then; while the push is silent the pause is 1s at most."`
 	RateShare      float64       `yaml:"rate_share" default:"0.5" min:"0.01" max:"1" doc:"Share of the Management API rate limit that gapless may use; the rest is for the other clients of the tenant."`
 	RequestTimeout time.Duration `yaml:"request_timeout" default:"30s" min:"1s" max:"5m" doc:"Time limit of one request to Auth0."`
 	Overlap        Overlap       `yaml:"overlap" doc:"Reading again, now and then, the end of what has been read. It finds events that Auth0 indexed late; those already stored are dropped."`
@@ -76,6 +76,12 @@ type Tenant struct {
 
 // Polls reports whether the tenant's log is read from Auth0.
 func (t *Tenant) Polls() bool { return t.Domain != "" }
+
+// PushedPollInterval is the default of PollInterval of a tenant that is pushed to.
+const PushedPollInterval = 30 * time.Second
+
+// Pushed reports whether somebody brings the tenant's events, by any way.
+func (t *Tenant) Pushed() bool { return len(t.Webhook.All()) > 0 || t.SQS.QueueURL != "" }
 
 // Origin says in words where the events of the tenant come from.
 func (t *Tenant) Origin() string {

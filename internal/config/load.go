@@ -70,6 +70,7 @@ func Load(ctx context.Context, o LoadOptions) (*Config, error) {
 		l.set(splitPath(f.Path), f.Value, Origin{Name: f.Name})
 	}
 	l.unknownVariables(unknown)
+	l.slowPolls()
 	l.validate()
 	if err := invalid(l.problems); err != nil {
 		return nil, err
@@ -116,6 +117,16 @@ func applyDefaults(v reflect.Value, fs []field) {
 			applyDefaults(v.Field(f.index), f.children)
 		case f.def != "":
 			f.parse(f.def, v.Field(f.index))
+		}
+	}
+}
+
+// slowPolls sets the default of the tenants whose poll is the check of a push.
+func (l *loader) slowPolls() {
+	for i := range l.cfg.Tenants {
+		_, set := l.cfg.origins["tenants."+strconv.Itoa(i)+".poll_interval"]
+		if t := &l.cfg.Tenants[i]; t.Pushed() && !set {
+			t.PollInterval = PushedPollInterval
 		}
 	}
 }

@@ -3,6 +3,7 @@ package config_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -112,5 +113,37 @@ func TestTokensAreResolved(t *testing.T) {
 	got := problems(t, cfg.CheckSecrets(t.Context(), r, false))
 	if len(got) != 1 || !strings.HasSuffix(got[0], "tenants.0.webhook.tokens cannot be resolved: env:NEW: the variable does not exist") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestPollIntervalBesideAPush holds that the default is a longer one where the
+// poll is the check of a push, and that a value which is set wins.
+func TestPollIntervalBesideAPush(t *testing.T) {
+	t.Parallel()
+	file := `data_dir: /data
+webhook: {listen: "127.0.0.1:8443"}
+aws: {region: eu-central-1}
+tenants:
+  - {name: both, domain: a.example.com, client_id: a, client_secret: b, webhook: {token: s3cr3t}}
+  - {name: polled, domain: b.example.com, client_id: a, client_secret: b}
+  - {name: quick, domain: c.example.com, client_id: a, client_secret: b, poll_interval: 1s, webhook: {tokens: [s3cr3t]}}
+  - {name: set, domain: d.example.com, client_id: a, client_secret: b, webhook: {token: s3cr3t}}
+`
+	cfg, err := config.Load(t.Context(), config.LoadOptions{
+		File: "g.yaml", ReadFile: func(string) ([]byte, error) { return []byte(file), nil },
+		Environ: []string{"GAPLESS_TENANTS_3_POLL_INTERVAL=5s"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []time.Duration{config.PushedPollInterval, time.Second, time.Second, 5 * time.Second}
+	for i, c := range cfg.Tenants {
+		if c.PollInterval != want[i] {
+			t.Errorf("%s: %v, want %v", c.Name, c.PollInterval, want[i])
+		}
+	}
+	var out strings.Builder
+	if err := cfg.Print(&out, true); err != nil || !strings.Contains(out.String(), "poll_interval: 30s  # default") {
+		t.Errorf("printed, with error %v:\n%s", err, out.String())
 	}
 }

@@ -26,6 +26,9 @@ type Ingest struct {
 	Report func(ctx context.Context, part string, c *Condition)
 	// OnCaughtUp is called when the source had nothing more; may be nil.
 	OnCaughtUp func()
+	// OnStored is called with what is on disk, also at the same time as itself; may
+	// be nil. It must be quick.
+	OnStored func(Intake, Appended)
 
 	trouble *trouble
 
@@ -136,6 +139,9 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 		}
 		in.moved(p)
 		in.Metrics.appended(in.Source.Name(), intake, done)
+		if in.OnStored != nil {
+			in.OnStored(intake, done)
+		}
 		progress = progress || done.Stored > 0 || len(p.Unreadable) > 0 || len(p.Events) > done.Stored+done.Duplicates
 	}
 	// A cursor that moves and events that are known already show nothing: a source

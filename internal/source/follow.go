@@ -154,5 +154,28 @@ func (r *reader) rest(ctx context.Context, at place, s step, pace time.Duration)
 			return err
 		}
 	}
-	return pipeline.Wait(ctx, max(r.cfg.Interval, pace))
+	return r.pause(ctx, pace)
+}
+
+// hurryEvery is how often a poll that waits asks whether to hurry.
+const hurryEvery = 5 * time.Second
+
+// pause waits for the interval, or longer where the rate limit demands it.
+func (r *reader) pause(ctx context.Context, pace time.Duration) error {
+	if r.cfg.Hurry == nil {
+		return pipeline.Wait(ctx, max(r.cfg.Interval, pace))
+	}
+	for began := time.Now(); ; {
+		interval := r.cfg.Interval
+		if r.cfg.Hurry() {
+			interval = min(interval, DefaultInterval)
+		}
+		left := max(interval, pace) - time.Since(began)
+		if left <= 0 {
+			return nil
+		}
+		if err := pipeline.Wait(ctx, min(left, hurryEvery)); err != nil {
+			return err
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,6 +45,41 @@ func TestBacklogIsReadWithoutPause(t *testing.T) {
 		}
 		if calls := len(s.asked()); calls != 1+50+1 {
 			t.Errorf("%d calls, want 52", calls)
+		}
+		if err := end(); !errors.Is(err, errEnd) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPollHurries has a poll with a long interval told to hurry while it waits, and
+// to be patient again.
+func TestPollHurries(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := new(fakeAuth0)
+		history(s, 3, time.Second, time.Hour, false)
+		var hurry atomic.Bool
+		p := source.NewPoll(source.PollConfig{Interval: time.Hour, Hurry: hurry.Load}, s, source.Deps{})
+		_, end := start(t, p, event.Cursor(s.ids()[2]))
+		calls := func(d time.Duration) int {
+			s.asked()
+			<-time.After(d)
+			synctest.Wait()
+			return len(s.asked())
+		}
+		synctest.Wait()
+		if n := calls(30 * time.Minute); n != 0 {
+			t.Errorf("%d calls while it should wait for an hour", n)
+		}
+		hurry.Store(true)
+		if n := calls(65 * time.Second); n < 60 || n > 65 {
+			t.Errorf("%d calls in 65 seconds of hurry", n)
+		}
+		hurry.Store(false)
+		calls(time.Second)
+		if n := calls(10 * time.Hour); n != 10 {
+			t.Errorf("%d calls in the ten hours after it", n)
 		}
 		if err := end(); !errors.Is(err, errEnd) {
 			t.Error(err)

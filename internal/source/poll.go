@@ -39,6 +39,9 @@ type PollConfig struct {
 	// Interval is how long to wait when there is nothing new; the default is a
 	// second. The rate limit may demand longer waits.
 	Interval time.Duration
+	// Hurry, when not nil, is asked now and then whether to wait no longer than
+	// DefaultInterval for the time being, whatever Interval says.
+	Hurry func() bool
 	// Overlap is how far back the log is read again, to catch events that Auth0
 	// lists late; 0 turns it off.
 	Overlap time.Duration

@@ -90,6 +90,25 @@ func (b *Buffer) SetCondition(ctx context.Context, c pipeline.Condition) error {
 	})
 }
 
+// CountPush adds to what is counted of the tenant's push: events that the poll
+// alone has brought, and those that the push has.
+func (b *Buffer) CountPush(ctx context.Context, healed, pushed int) error {
+	return b.write(ctx, "count what was pushed", func(_ context.Context, t *tx) error {
+		t.count(CountHealed, "", healed)
+		t.count(CountPushed, "", pushed)
+		return nil
+	})
+}
+
+// Total returns how often something has happened, for all reasons together.
+func (b *Buffer) Total(ctx context.Context, name string) (n int64, err error) {
+	err = b.store.db.QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM totals WHERE tenant_id = ? AND name = ?", b.id, name).Scan(&n)
+	if err != nil {
+		return 0, b.readFault(ctx, "read count of "+name, err)
+	}
+	return n, nil
+}
+
 // ClearCondition says that a part is well again.
 func (b *Buffer) ClearCondition(ctx context.Context, part string) error {
 	return b.write(ctx, "clear condition of "+part, func(ctx context.Context, t *tx) error {

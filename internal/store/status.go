@@ -19,6 +19,8 @@ const (
 	CountAltered    = "altered"    // delivered in another form, by reason
 	CountReplayed   = "replayed"   // dead letters put back into the buffer, by reason
 	CountDropped    = "dropped"    // dead letters deleted by a person, by reason
+	CountHealed     = "healed"     // found by the poll, and not brought by the push in time
+	CountPushed     = "pushed"     // brought by the push first, or in time after the poll
 )
 
 // TenantStatus is what the file knows of a tenant. Times are zero when the thing
@@ -39,6 +41,10 @@ type TenantStatus struct {
 	LastStoredAt    time.Time `json:"last_stored_at,omitzero"`
 	LastDeliveredAt time.Time `json:"last_delivered_at,omitzero"`
 	Counts          []Count   `json:"counts"`
+	// RecentHealed and RecentPushed are CountHealed and CountPushed of the last
+	// RecentSpan.
+	RecentHealed int64 `json:"recent_healed"`
+	RecentPushed int64 `json:"recent_pushed"`
 	// DeadLetters and DeadLetterBytes are what the dead letters are, and Letters
 	// the same by kind and reason.
 	DeadLetters     int64             `json:"dead_letters"`
@@ -47,6 +53,10 @@ type TenantStatus struct {
 	Gaps            []GapStatus       `json:"gaps"`
 	Conditions      []ConditionStatus `json:"conditions"`
 }
+
+// RecentSpan is how far back the recent counts of a TenantStatus reach, to the
+// minute.
+const RecentSpan = time.Hour
 
 // CursorStatus is where a source stands.
 type CursorStatus struct {
@@ -139,6 +149,11 @@ func queryAll(ctx context.Context, tx *sql.Tx, row func(*sql.Rows) error, query 
 
 // read fills in what other tables hold of a tenant.
 func (s *TenantStatus) read(ctx context.Context, tx *sql.Tx, id int64) error {
+	err := queryAll(ctx, tx, s.addRecent, `SELECT name, sum(n) FROM counts WHERE minute > ? AND tenant_id = ? AND name IN (?, ?) GROUP BY name`,
+		time.Now().Add(-RecentSpan).Unix()/60, id, CountHealed, CountPushed)
+	if err != nil {
+		return err
+	}
 	for _, part := range []struct {
 		query string
 		row   func(*sql.Rows) error
@@ -172,6 +187,18 @@ func (s *TenantStatus) addCount(row *sql.Rows) error {
 	var c Count
 	err := row.Scan(&c.Name, &c.Reason, &c.N)
 	s.Counts = append(s.Counts, c)
+	return err
+}
+
+func (s *TenantStatus) addRecent(row *sql.Rows) error {
+	var name string
+	var n int64
+	err := row.Scan(&name, &n)
+	if name == CountHealed {
+		s.RecentHealed = n
+	} else {
+		s.RecentPushed = n
+	}
 	return err
 }
 

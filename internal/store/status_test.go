@@ -243,3 +243,41 @@ func conserved(t *testing.T, rt *rapid.T, s *store.Store, stored, buffered int) 
 		rt.Fatalf("%d stored, %d buffered; rows: %d of %d bytes, %d dead letters; status: %+v", stored, buffered, rows, bytes, letters, st)
 	}
 }
+
+// TestCountPush counts what was pushed and what was healed: for ever, and for the
+// last hour.
+func TestCountPush(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := openStore(t, store.Config{})
+		b, other := openBuffer(t, s, "dev-tenant"), openBuffer(t, s, "other")
+		mustAppend(t, b, newIntake(0, 6, 200)) // counted under other names
+		check := func(healed, pushed, recentHealed, recentPushed int64) {
+			t.Helper()
+			totalHealed, err := b.Total(t.Context(), store.CountHealed)
+			totalPushed, err2 := b.Total(t.Context(), store.CountPushed)
+			list, err3 := s.Status(t.Context())
+			if err := errors.Join(err, err2, err3); err != nil {
+				t.Fatal(err)
+			}
+			got := []int64{totalHealed, totalPushed, list[0].RecentHealed, list[0].RecentPushed}
+			if diff := cmp.Diff([]int64{healed, pushed, recentHealed, recentPushed}, got); diff != "" {
+				t.Errorf("healed, pushed and both of the last hour (-want +got):\n%s", diff)
+			}
+		}
+		count := func(b *store.Buffer, healed, pushed int) {
+			t.Helper()
+			if err := b.CountPush(t.Context(), healed, pushed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(0, 0, 0, 0)
+		count(b, 2, 10)
+		count(other, 100, 100)
+		<-time.After(59 * time.Minute)
+		count(b, 1, 0)
+		check(3, 10, 3, 10)
+		<-time.After(2 * time.Minute)
+		check(3, 10, 1, 0)
+	})
+}

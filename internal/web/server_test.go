@@ -52,6 +52,8 @@ func scarred() web.Overview {
 		{ToTime: now.Add(-3 * time.Hour), Reason: "a proxy", Healed: now.Add(-time.Hour)},
 		{ToTime: now.Add(-2 * time.Hour), Reason: "the log was kept for a day only"},
 	}
+	t.Push = web.Push{Checked: true, Healed: 40, Pushed: 4000}
+	t.Push.Recent(1, 7)
 	t.NewestEvent = now.Add(-time.Minute)
 	t.DeadLetters, t.DeadLetterBytes, t.MaxDeadLetterBytes = 3, 1500, 1<<30
 	t.Letters = []web.Letters{{Kind: "rejected", Reason: "too_large", Count: 1, Bytes: 1400}, {Kind: "unreadable", Reason: "unreadable", Count: 2, Bytes: 100}}
@@ -79,6 +81,7 @@ func TestEndpoints(t *testing.T) {
 		"page, trouble": {overview: overview(refused), path: "/", status: 200, want: []string{`<p class="state stuck">a person must act</p>`, "grant read:logs", "&lt;script&gt;"}, not: []string{"<script>"}},
 		"page, all of it": {overview: scarred(), path: "/", status: 200, want: []string{
 			"Dead letters kept, 1.5 KiB of 1 GiB: 1 rejected for too_large; 2 unreadable;",
+			"Push: 40 events healed by the poll; 12.5 % missed in the last hour<",
 			"Rejected: 1 too_large 2 unreadable<", "Altered: 3 too_large<", "Left out: 4 rule<",
 			"from - to 2026-11-23 10:00:00 UTC, open: the log was", "from - to 2026-11-23 09:00:00 UTC, healed 2026-11-23T11:00:00Z: a proxy", "<dd>2, 1 open</dd>", `datetime="2026-11-23T11:59:00Z"`, ">1m0s ago<",
 		}},

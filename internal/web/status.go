@@ -55,10 +55,47 @@ type Tenant struct {
 	OldestBuffered time.Time `json:"oldest_buffered"`
 	LastDelivery   time.Time `json:"last_delivery"`
 
+	Push     Push      `json:"push"`
 	Troubles []Trouble `json:"troubles"`
 	// Gaps are all that were ever recorded, healed or not, oldest first.
 	Gaps      []Gap     `json:"gaps"`
 	Retention Retention `json:"retention"`
+}
+
+// A Push is how well a tenant's push does beside its poll.
+type Push struct {
+	// Checked says that the tenant has both.
+	Checked bool `json:"checked"`
+	// Healed counts the events that the poll has brought and the push has not, in
+	// time; Pushed those that the push has. Neither counts what is from before the
+	// push, or before the start of the process that judged it.
+	Healed int64 `json:"healed"`
+	Pushed int64 `json:"pushed"`
+	// RecentHealed and RecentPushed are those of the last hour.
+	RecentHealed int64 `json:"recent_healed"`
+	RecentPushed int64 `json:"recent_pushed"`
+	// MissRate is the share of the last hour's events that the push has not
+	// brought, from 0 to 1; nil when there were none.
+	MissRate *float64 `json:"miss_rate"`
+}
+
+// Recent sets what is from the last hour.
+func (p *Push) Recent(healed, pushed int64) {
+	p.RecentHealed, p.RecentPushed = healed, pushed
+	if all := healed + pushed; all > 0 {
+		p.MissRate = new(float64(healed) / float64(all))
+	}
+}
+
+// String says it in words; empty where nothing is checked.
+func (p Push) String() string {
+	if !p.Checked {
+		return ""
+	}
+	if p.MissRate == nil {
+		return fmt.Sprintf("%d events healed by the poll; nothing to bring in the last hour", p.Healed)
+	}
+	return fmt.Sprintf("%d events healed by the poll; %.3g %% missed in the last hour", p.Healed, 100**p.MissRate)
 }
 
 // A Trouble is what keeps a part of a tenant's export from working.
