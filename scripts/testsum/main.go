@@ -5,6 +5,9 @@
 // output of each failing test in full, and as its last line
 // "N passed, N failed, N skipped". The exit code is that of `go test`. The race
 // detector is on wherever it can be built; where it cannot, testsum says so.
+//
+// With -plain REGEXP -in PACKAGES before them, the tests of that name in those
+// packages run without the race detector, after the others.
 package main
 
 import (
@@ -16,6 +19,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
+	"strings"
 )
 
 func main() {
@@ -28,10 +33,60 @@ func main() {
 	os.Exit(code)
 }
 
+// A plan is what to run: the arguments of go test, and the tests that go without the
+// race detector.
+type plan struct {
+	args  []string
+	plain string   // names them; empty for none
+	in    []string // their packages
+}
+
+// readPlan reads the command line.
+func readPlan(args []string) plan {
+	if len(args) < 4 || args[0] != "-plain" || args[2] != "-in" {
+		return plan{args: args}
+	}
+	p := plan{args: args[4:], plain: args[1], in: strings.Fields(args[3])}
+	return p
+}
+
+// passes returns the arguments of each run of go test.
+func (p plan) passes(race bool) [][]string {
+	switch {
+	case !race:
+		return [][]string{p.args}
+	case p.plain == "":
+		return [][]string{append([]string{"-race"}, p.args...)}
+	}
+	flags := slices.DeleteFunc(slices.Clone(p.args), func(arg string) bool { return !strings.HasPrefix(arg, "-") })
+	return [][]string{
+		append([]string{"-race", "-skip", p.plain}, p.args...),
+		slices.Concat([]string{"-run", p.plain}, flags, p.in),
+	}
+}
+
 // run runs the tests and returns the exit code.
 func run(ctx context.Context, args []string, w io.Writer) (int, error) {
 	raceErr := raceWorks(ctx)
-	cmd := goCommand(ctx, raceErr == nil, append([]string{"test", "-json"}, raceFlag(raceErr, args)...)...)
+	s := newSummary()
+	code := 0
+	var errs []error
+	for i, args := range readPlan(args).passes(raceErr == nil) {
+		cmd := goCommand(ctx, raceErr == nil && i == 0, append([]string{"test", "-json"}, args...)...)
+		c, err := s.follow(cmd, w)
+		code, errs = max(code, c), append(errs, err)
+	}
+	s.print(w)
+	if raceErr != nil {
+		fmt.Fprintf(w, "THE RACE DETECTOR WAS OFF: it needs a C compiler (%v). Install gcc or clang and run again.\n", raceErr)
+	}
+	fmt.Fprintln(w, s.closing())
+	return code, errors.Join(errs...)
+}
+
+// follow runs a command and takes in what it says. The exit code is at least 1 when
+// it has failed, or could not be followed.
+func (s *summary) follow(cmd *exec.Cmd, w io.Writer) (int, error) {
 	cmd.Stderr = w
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -40,14 +95,8 @@ func run(ctx context.Context, args []string, w io.Writer) (int, error) {
 	if err := cmd.Start(); err != nil {
 		return 1, err
 	}
-	var s summary
 	readErr := s.read(out, w)
 	err = cmd.Wait()
-	s.print(w)
-	if raceErr != nil {
-		fmt.Fprintf(w, "THE RACE DETECTOR WAS OFF: it needs a C compiler (%v). Install gcc or clang and run again.\n", raceErr)
-	}
-	fmt.Fprintln(w, s.closing())
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return max(exit.ExitCode(), 1), readErr
 	}
@@ -64,14 +113,6 @@ func raceWorks(ctx context.Context) error {
 		return fmt.Errorf("go build -race on %s/%s: %w\n%s", runtime.GOOS, runtime.GOARCH, err, out)
 	}
 	return nil
-}
-
-// raceFlag puts -race in front of the arguments where it works.
-func raceFlag(err error, args []string) []string {
-	if err != nil {
-		return args
-	}
-	return append([]string{"-race"}, args...)
 }
 
 // goCommand prepares a call of the go command.

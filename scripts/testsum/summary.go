@@ -34,11 +34,14 @@ type summary struct {
 	output         map[test]*strings.Builder // of the tests that are not done
 }
 
+// newSummary begins with nothing.
+func newSummary() *summary {
+	return &summary{failedIn: make(map[string]bool), output: make(map[test]*strings.Builder)}
+}
+
 // read follows a run. It prints the lines of the packages as they come and the
 // output of a test once it has failed.
 func (s *summary) read(r io.Reader, w io.Writer) error {
-	s.failedIn = make(map[string]bool)
-	s.output = make(map[test]*strings.Builder)
 	lines := bufio.NewReader(r)
 	for {
 		line, err := lines.ReadBytes('\n')

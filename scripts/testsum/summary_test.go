@@ -81,7 +81,7 @@ func TestSummary(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var s summary
+			s := newSummary()
 			var out strings.Builder
 			if err := s.read(strings.NewReader(tt.in), &out); err != nil {
 				t.Fatal(err)
