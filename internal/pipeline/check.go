@@ -33,7 +33,7 @@ const PushPart = "push"
 var errSilent = errors.New("nothing is pushed, while the poll finds events; the poll brings them, and is made faster")
 
 // silentHint says what to look at.
-const silentHint = "Look at the log stream in Auth0 (Monitoring, Streams, Health): is it active, does its URL lead here through DNS, firewall and proxy, is the token the tenant's, has it no filter?"
+const silentHint = "Look at the log stream in Auth0 (Monitoring, Streams, Health): is it active, does its URL lead here through DNS, firewall and proxy, is the token the tenant's, has it no filter? With a queue: does a rule of EventBridge send to it?"
 
 // CheckConfig says what a Check works with.
 type CheckConfig struct {
