@@ -29,7 +29,14 @@ PACKAGES := ./...
 # Long walks through tables and lives in fake time. What runs at the same time in
 # them does so in the other tests of the same packages too, under the race detector,
 # which would make these five times as slow.
-PLAIN := TestHazards|TestOldExtensionsFailures|TestNothingLostNothingTwice|TestOutageLongerThanRetention|TestPushAndPoll|TestPollHealsThePush|TestSilentPush|TestDamagedStoreIsRestored|TestNothingIsLostWithTheStore
+PLAIN := \
+	TestHazards TestOldExtensionsFailures TestNothingLostNothingTwice TestOutageLongerThanRetention \
+	TestFaultsAreOvercome TestBadEventsHarmNoNeighbours TestKilledAgainAndAgain TestStoreIsLost \
+	TestStoreIsLostWhileRunning TestOlderStoreIsPutBack TestLetterQuotaIsTold TestRiskIsTold TestGapIsHealed \
+	TestDownLongerThanRetention TestPushAndPoll TestPollHealsThePush TestSilentPush TestWebhookSurvivesSIGKILL \
+	TestWebhookAmongStrangers TestWebhookWithAFullBuffer TestImportGoesOnWhereItWasStopped \
+	TestDamagedStoreIsRestored TestNothingIsLostWithTheStore TestDemoSurvivesSIGKILL
+space := $(subst ,, )
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +50,7 @@ build: ## compile everything, here and for the other systems we ship to
 	GOOS=darwin GOARCH=arm64 $(GO) build ./...
 
 test: ## run all tests, with the race detector where a C compiler is there
-	@$(GO) run ./scripts/testsum -plain '^($(PLAIN))$$' -in './internal/app ./internal/store' -shuffle=on -timeout=5m ./...
+	@$(GO) run ./scripts/testsum -plain '^($(subst $(space),|,$(strip $(PLAIN))))$$' -in './internal/app ./internal/cli ./internal/store' -shuffle=on -timeout=5m ./...
 
 check: lint build test ## what CI runs: lint, build, test
 
