@@ -13,7 +13,7 @@ import (
 	"github.com/gaplesslogs/gapless/internal/store"
 )
 
-// wantNoRoom wants an append refused because the disk is full: for now, with a hint,
+// wantNoRoom wants an append refused because the disk is full: not for good, with a hint,
 // and nothing of it is stored.
 func wantNoRoom(t *testing.T, b *store.Buffer, in pipeline.Intake) {
 	t.Helper()
