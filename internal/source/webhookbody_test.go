@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,11 +188,12 @@ func FuzzWebhookBody(f *testing.F) {
 		}
 	}
 	w := newWebhook(f)
-	var disk *pipelinetest.Pages // of the body at hand
+	var at atomic.Pointer[pipelinetest.Pages] // the disk of the body at hand
+	at.Store(new(pipelinetest.Pages))         // and of what Run says by itself, after a minute
 	ctx, cancel := context.WithCancel(f.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- w.Run(ctx, "", func(ctx context.Context, p event.Page) error { return disk.Emit(ctx, p) })
+		done <- w.Run(ctx, "", func(ctx context.Context, p event.Page) error { return at.Load().Emit(ctx, p) })
 	}()
 	f.Cleanup(func() {
 		cancel()
@@ -203,7 +205,8 @@ func FuzzWebhookBody(f *testing.F) {
 		runtime.Gosched() // Run is about to take requests
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		disk = new(pipelinetest.Pages)
+		disk := new(pipelinetest.Pages)
+		at.Store(disk)
 		code := ask(w, push(t.Context(), bytes.NewReader(body))).Code
 		var got event.Page
 		for _, p := range disk.All() {
