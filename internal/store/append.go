@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/event"
@@ -12,9 +12,8 @@ import (
 
 // The statements of an append over many events.
 var (
-	selectSeen   = newChunkQuery("SELECT log_id FROM seen WHERE tenant_id = ? AND log_id IN (", "?", ")")
-	insertSeen   = newChunkQuery("INSERT INTO seen (tenant_id, log_id) VALUES ", "(?,?)", "")
-	insertBuffer = newChunkQuery("INSERT INTO buffer (seq, destination_id, date, date_from, stored_at, log_id, type, body, source) VALUES ", "(?,?,?,?,?,?,?,?,?)", "")
+	selectSeen = newChunkQuery("SELECT log_id FROM seen WHERE tenant_id = ?1 AND log_id IN (", "?", ")")
+	insertSeen = newChunkQuery("INSERT INTO seen (tenant_id, log_id) VALUES ", "(?1,?)", " ON CONFLICT DO NOTHING")
 )
 
 // Append stores an intake, see pipeline.Buffer. When ctx ends before the commit
@@ -27,9 +26,11 @@ func (b *Buffer) Append(ctx context.Context, source string, in pipeline.Intake) 
 		return pipeline.Appended{}, context.Cause(ctx)
 	}
 	a := &appending{b: b, source: source, in: in}
-	if err := a.copyEvents(ctx); err != nil {
+	if err := a.offer(ctx); err != nil {
 		return pipeline.Appended{}, err
 	}
+	a.rows = newRows(a.offered) // here, as most intakes are new and others need not wait for it
+	defer func() { freeRows(a.rows) }()
 	if err := b.store.writer.do(ctx, &job{buffer: b, run: a.run, applied: a.applied, grows: a.size()}); err != nil {
 		return pipeline.Appended{}, a.fault(ctx, err)
 	}
@@ -43,6 +44,8 @@ type appending struct {
 	in      pipeline.Intake
 	offered []*entry // one for each log_id
 	fresh   []*entry // those of them that the file did not know
+	rows    []row    // of fresh
+	noted   bool     // their log_ids are known now
 	again   []int    // the places of the events that are not fresh
 	known   int      // records that are no events and were kept before
 	lastSeq int64
@@ -74,14 +77,8 @@ func (a *appending) duplicates() []int {
 	return places
 }
 
-// copyEvents copies the events that the intake holds, each log_id once. They
-// share one piece of memory, as they mostly leave together.
-func (a *appending) copyEvents(ctx context.Context) error {
-	size := 0
-	for _, e := range a.in.Entries {
-		size += len(e.Event.Raw)
-	}
-	slab := make([]byte, 0, size)
+// offer lists the events that the intake holds, each log_id once.
+func (a *appending) offer(ctx context.Context) error {
 	entries := make([]entry, len(a.in.Entries))
 	ids := make(map[string]struct{}, len(a.in.Entries))
 	a.offered = make([]*entry, 0, len(a.in.Entries))
@@ -94,11 +91,9 @@ func (a *appending) copyEvents(ctx context.Context) error {
 		if err != nil {
 			return a.fault(ctx, err)
 		}
-		from := len(slab)
-		slab = append(slab, e.Event.Raw...)
 		entries[i] = entry{
 			to: to, date: e.Event.Date.UnixMicro(), dateFrom: e.Event.DateFrom,
-			logID: e.Event.LogID, typ: e.Event.Type, body: slab[from:len(slab):len(slab)], source: a.source,
+			logID: e.Event.LogID, typ: e.Event.Type, body: e.Event.Raw, source: a.source,
 		}
 		a.offered = append(a.offered, &entries[i])
 	}
@@ -107,7 +102,7 @@ func (a *appending) copyEvents(ctx context.Context) error {
 
 // run writes the intake.
 func (a *appending) run(ctx context.Context, t *tx) error {
-	if err := a.dropKnown(ctx, t); err != nil {
+	if err := a.know(ctx, t); err != nil {
 		return err
 	}
 	a.again = a.duplicates() // here, as applied may change the order of fresh
@@ -160,6 +155,53 @@ func (a *appending) unreadable() (n int64) {
 		n += int64(len(u.Raw))
 	}
 	return n
+}
+
+// know finds out which events are new. Mostly all are: then their log_ids are noted
+// without asking for each before. If one turns out to be known, the notes are taken
+// back.
+func (a *appending) know(ctx context.Context, t *tx) error {
+	a.noted, a.fresh = false, a.offered
+	if len(a.offered) == 0 || a.b.room(t.figures(), a.size()-a.unreadable(), a.unreadable()) != nil || t.w.reserve.refuse() != nil {
+		return a.dropKnown(ctx, t)
+	}
+	var known bool
+	err := t.query(ctx, func(r *sql.Rows) error { return r.Scan(&known) },
+		"SELECT EXISTS (SELECT 1 FROM seen WHERE tenant_id = ? AND log_id = ?)", a.b.id, a.offered[0].logID)
+	if err != nil || known {
+		return errors.Join(err, a.dropKnown(ctx, t))
+	}
+	wrote := t.wrote
+	if err := t.exec(ctx, "SAVEPOINT noted"); err != nil {
+		return err
+	}
+	n, err := a.note(ctx, t)
+	if err != nil {
+		return err
+	}
+	if a.noted = n == int64(len(a.offered)); a.noted {
+		return t.exec(ctx, "RELEASE noted")
+	}
+	if err := errors.Join(t.exec(ctx, "ROLLBACK TO noted"), t.exec(ctx, "RELEASE noted")); err != nil {
+		return err
+	}
+	t.wrote = wrote
+	return a.dropKnown(ctx, t)
+}
+
+// note makes the log_ids of the events in fresh known, and returns how many were not.
+func (a *appending) note(ctx context.Context, t *tx) (n int64, err error) {
+	err = insertSeen.each(len(a.fresh), func(query string, from, to int) error {
+		args := make([]any, 0, 1+to-from)
+		args = append(args, a.b.id)
+		for _, e := range a.fresh[from:to] {
+			args = append(args, e.logID)
+		}
+		changed, err := t.change(ctx, query, args...)
+		n += changed
+		return err
+	})
+	return n, err
 }
 
 // dropKnown leaves in fresh the events whose log_id the file does not know.
@@ -216,43 +258,39 @@ func (a *appending) dropKept(ctx context.Context, t *tx) error {
 
 // insertEvents writes the new events and remembers their ids.
 func (a *appending) insertEvents(ctx context.Context, t *tx) error {
-	now := t.now.UnixMicro()
-	first := t.w.nextSeq
 	var ids []byte
 	for _, e := range a.fresh {
-		e.seq = t.w.nextSeq
-		t.w.nextSeq++
-		ids = binary.AppendUvarint(ids, uint64(len(e.logID)))
-		ids = append(ids, e.logID...)
+		ids = appendSized(ids, e.logID)
+	}
+	if !a.noted {
+		if _, err := a.note(ctx, t); err != nil {
+			return err
+		}
+	}
+	if len(a.fresh) < packed(a.rows) {
+		freeRows(a.rows)
+		a.rows = newRows(a.fresh)
+	}
+	first := t.w.nextSeq
+	for i := range a.rows {
+		if err := t.insertRow(ctx, &a.rows[i]); err != nil {
+			return err
+		}
 	}
 	a.lastSeq = t.w.nextSeq - 1
-	err := insertSeen.each(len(a.fresh), func(query string, from, to int) error {
-		args := make([]any, 0, 2*(to-from))
-		for _, e := range a.fresh[from:to] {
-			args = append(args, a.b.id, e.logID)
-		}
-		return t.exec(ctx, query, args...)
-	})
-	if err != nil {
-		return err
-	}
-	if err := t.insertEntries(ctx, a.fresh); err != nil {
-		return err
-	}
 	return t.exec(ctx, "INSERT INTO intakes (tenant_id, stored_at, first_seq, last_seq, log_ids) VALUES (?, ?, ?, ?, ?)",
-		a.b.id, now, first, a.lastSeq, ids)
+		a.b.id, t.now.UnixMicro(), first, a.lastSeq, packIDs(ids))
 }
 
-// insertEntries writes events that have their numbers into the buffer.
-func (t *tx) insertEntries(ctx context.Context, list []*entry) error {
-	now := t.now.UnixMicro()
-	return insertBuffer.each(len(list), func(query string, from, to int) error {
-		args := make([]any, 0, 9*(to-from))
-		for _, e := range list[from:to] {
-			args = append(args, e.seq, e.to, e.date, int64(e.dateFrom), now, e.logID, e.typ, e.body, e.source)
-		}
-		return t.exec(ctx, query, args...)
-	})
+// insertRow gives the events of a row the next numbers and writes them into the
+// buffer.
+func (t *tx) insertRow(ctx context.Context, r *row) error {
+	first := t.w.nextSeq
+	for i, e := range r.list {
+		e.row, e.seq = first, first+int64(i)
+	}
+	t.w.nextSeq += int64(len(r.list))
+	return t.exec(ctx, insertRow, r.args(t.now.UnixMicro())...)
 }
 
 // insertRest writes what the intake holds besides its events.

@@ -97,6 +97,11 @@ func examine(ctx context.Context, path string, most int64) (who identity, err er
 	if err := examinePages(ctx, conn, size <= most); err != nil {
 		return who, err
 	}
+	if size <= most {
+		if err := examineRows(ctx, conn); err != nil {
+			return who, err
+		}
+	}
 	return readIdentity(ctx, conn)
 }
 
@@ -151,6 +156,29 @@ func examinePages(ctx context.Context, conn *sql.Conn, all bool) error {
 		}
 	}
 	return nil
+}
+
+// examineRows looks at the events in the buffer, of which SQLite keeps no checksum.
+func examineRows(ctx context.Context, conn *sql.Conn) error {
+	var rows bool // rather than a row for each event, as in earlier releases
+	const query = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('buffer') WHERE name = 'last_seq')"
+	if err := conn.QueryRowContext(ctx, query).Scan(&rows); err != nil || !rows {
+		return err
+	}
+	list, err := conn.QueryContext(ctx, "SELECT body FROM buffer")
+	if err != nil {
+		return err
+	}
+	return scanAll(list, func(r *sql.Rows) error {
+		var body sql.RawBytes
+		if err := r.Scan(&body); err != nil {
+			return err
+		}
+		if !sound(body) {
+			return errBody
+		}
+		return nil
+	})
 }
 
 // A damage is what was found while the file was in use.

@@ -92,15 +92,24 @@ func (b *Buffer) loadMark(ctx context.Context, t *tx, m *mark, packed []byte, do
 		return err
 	}
 	err = t.query(ctx, func(r *sql.Rows) error {
-		var seq int64
-		err := r.Scan(&seq)
-		if _, marked := slices.BinarySearch(seqs, seq); marked {
-			b.marks[seq], b.doubts[seq] = m, doubt
-			m.left++
+		var first, last int64
+		var gone bits
+		if err := r.Scan(&first, &last, &gone); err != nil {
+			return err
 		}
-		return err
-	}, `SELECT seq FROM buffer JOIN destinations ON destinations.id = destination_id
-		WHERE tenant_id = ? AND seq BETWEEN ? AND ?`, b.id, seqs[0], seqs[len(seqs)-1])
+		at, _ := slices.BinarySearch(seqs, first)
+		for _, seq := range seqs[at:] {
+			if seq > last {
+				break
+			}
+			if !gone.has(seq - first) {
+				b.marks[seq], b.doubts[seq] = m, doubt
+				m.left++
+			}
+		}
+		return nil
+	}, `SELECT seq, last_seq, gone FROM buffer JOIN destinations ON destinations.id = destination_id
+		WHERE tenant_id = ? AND seq BETWEEN ? AND ? AND last_seq >= ?`, b.id, seqs[0]-rowEvents, seqs[len(seqs)-1], seqs[0])
 	if err != nil || m.left > 0 {
 		return err
 	}

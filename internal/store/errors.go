@@ -36,13 +36,13 @@ func fault(op string, err error) error {
 		return err // it says itself what was tried
 	}
 	out := &pipeline.Error{Op: op, Class: pipeline.Transient, Err: err}
-	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return out
-	}
 	if isDamage(err) {
 		out.Class = pipeline.Misconfigured
 		out.Hint = damagedHint
+		return out
+	}
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
 		return out
 	}
 	switch e.Code() & 0xff { // the rest tells variants apart

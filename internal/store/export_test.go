@@ -12,7 +12,7 @@ import (
 
 // UseSmallWindows makes buffers opened later read most events from disk.
 func UseSmallWindows(s *Store) {
-	s.window = windowSize{rows: 3, bytes: 1000, allBytes: 2000, least: 500, readRows: 2, readBytes: 700}
+	s.window = windowSize{rows: 3, bytes: 1000, allBytes: 2000, least: 500, readRows: 4, readBytes: 700}
 }
 
 // HoldWriter keeps the writer busy until the returned function is called.

@@ -3,10 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/klauspost/compress/s2"
 )
 
 // How the file is kept small. Each step is short, so that appends go on between
@@ -106,7 +107,7 @@ func pruneStep(ctx context.Context, t *tx, after oldIntake, before time.Time) (o
 		err := r.Scan(&in.id, &in.tenant, &in.storedAt, &in.events, &in.buffered)
 		list = append(list, in)
 		return err
-	}, `SELECT id, tenant_id, stored_at, 1 + last_seq - first_seq, EXISTS (SELECT 1 FROM buffer WHERE seq BETWEEN first_seq AND last_seq)
+	}, `SELECT id, tenant_id, stored_at, 1 + last_seq - first_seq, EXISTS (SELECT 1 FROM buffer WHERE buffer.seq BETWEEN intakes.first_seq AND intakes.last_seq)
 		FROM intakes WHERE (stored_at, id) > (?, ?) AND stored_at <= ? ORDER BY stored_at, id LIMIT ?`,
 		after.storedAt, after.id, before.UnixMicro(), pruneLook)
 	if err != nil {
@@ -188,7 +189,9 @@ func pruneLetterIDsStep(ctx context.Context, t *tx, before time.Time) (int, erro
 		err := r.Scan(&k.tenant, &k.logID)
 		list = append(list, k)
 		return err
-	}, `SELECT tenant_id, log_id FROM letter_ids WHERE since <= ? AND NOT EXISTS (SELECT 1 FROM buffer WHERE buffer.seq = letter_ids.seq)
+	}, `SELECT tenant_id, log_id FROM letter_ids WHERE since <= ? AND NOT EXISTS (
+			SELECT 1 FROM buffer WHERE buffer.last_seq >= letter_ids.seq
+				AND buffer.seq = (SELECT max(seq) FROM buffer WHERE seq <= letter_ids.seq))
 		ORDER BY since LIMIT ?`, before.UnixMicro(), pruneForget)
 	if err != nil {
 		return 0, err
@@ -204,15 +207,32 @@ func pruneLetterIDsStep(ctx context.Context, t *tx, before time.Time) (int, erro
 	return len(list), nil
 }
 
-// splitIDs takes apart what an append has remembered.
+// packIDs compresses the log_ids of an append, each behind its length. What begins
+// with a 0, the length of no log_id, is a block of S2.
+func packIDs(plain []byte) []byte {
+	packed := s2.Encode(nil, plain)
+	if len(packed)+1 >= len(plain) {
+		return plain
+	}
+	return append([]byte{0}, packed...)
+}
+
+// splitIDs takes apart what an append has remembered. Of what is damaged the rest
+// stays known.
 func splitIDs(b []byte) (ids [][]byte) {
-	for len(b) > 0 {
-		n, k := binary.Uvarint(b)
-		if k <= 0 || n > uint64(max(0, len(b)-k)) {
-			return ids // damaged: what is left stays known
+	if len(b) > 0 && b[0] == 0 {
+		plain, err := s2.Decode(nil, b[1:])
+		if err != nil {
+			return nil
 		}
-		ids = append(ids, b[k:k+int(n)]) //nolint:gosec // bounded by the line above
-		b = b[k+int(n):]                 //nolint:gosec // as above
+		b = plain
+	}
+	for len(b) > 0 {
+		id, rest, ok := cutSized(b)
+		if !ok {
+			break
+		}
+		ids, b = append(ids, id), rest
 	}
 	return ids
 }

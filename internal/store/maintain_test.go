@@ -88,7 +88,7 @@ func TestShrinks(t *testing.T) {
 	if after := fileSize(t, dir); before < 6<<20 || after > 3<<20 {
 		t.Errorf("the file shrank from %d to %d bytes, want at most 3 MiB", before, after)
 	}
-	mustAppend(t, b, newIntake(10_000, 10_010, 0))
+	mustAppend(t, b, newIntake(20_000, 20_010, 0))
 	if n := len(take(t, b, limits()).Events); n != 10 {
 		t.Errorf("after shrinking %d events came out, want 10", n)
 	}
@@ -128,7 +128,7 @@ func TestShortRunsTidy(t *testing.T) {
 // fillAndEmpty stores some megabytes and delivers them.
 func fillAndEmpty(t *testing.T, b *store.Buffer) {
 	t.Helper()
-	const events = 6000
+	const events = 12_000
 	for n := 0; n < events; n += 1000 {
 		mustAppend(t, b, newIntake(n, n+1000, 1000))
 	}

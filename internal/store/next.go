@@ -164,65 +164,6 @@ func (b *Buffer) turn(w *window) {
 	}
 }
 
-// selectWindow reads the events of a destination behind a point.
-const selectWindow = `SELECT seq, date, date_from, stored_at, log_id, type, body, source FROM buffer
-	WHERE destination_id = ? AND (date, seq) > (?, ?) ORDER BY date, seq LIMIT ?`
-
-// refill reads the events behind the end of a window. The caller holds mu from
-// before the snapshot to the end: an event that is being delivered meanwhile is
-// still leased then, and one that is being appended is behind b.applied.
-func (b *Buffer) refill(ctx context.Context, w *window) error {
-	after := w.end
-	if after == nil {
-		after = &entry{date: -1 << 63}
-	}
-	rows, err := b.store.db.QueryContext(ctx, selectWindow, w.id, after.date, after.seq, b.store.window.readRows)
-	if err != nil {
-		return err
-	}
-	list, last, done, err := b.readEntries(rows, w.id)
-	if err := closeWith(rows, err); err != nil {
-		return err
-	}
-	if last != nil {
-		w.end = last
-	}
-	w.complete = done
-	if len(list) > 0 {
-		w.insert(list)
-	}
-	return nil
-}
-
-// readEntries reads rows until there is enough; done says that there are no
-// more. It leaves out what is leased or not yet applied.
-func (b *Buffer) readEntries(rows *sql.Rows, to int64) (list []*entry, last *entry, done bool, err error) {
-	now := time.Now()
-	size, read := 0, 0
-	source := "" // of the row before: one string for all that are the same
-	for size < b.store.window.readBytes && rows.Next() {
-		e := &entry{to: to}
-		var storedAt int64
-		if err := rows.Scan(&e.seq, &e.date, &e.dateFrom, &storedAt, &e.logID, &e.typ, &e.body, &e.source); err != nil {
-			return nil, nil, false, err
-		}
-		read++
-		last = e
-		if e.source == source {
-			e.source = source
-		}
-		source = e.source
-		if e.since = time.UnixMicro(storedAt); e.since.After(now) {
-			e.since = now // the clock was set back
-		}
-		if e.seq <= b.applied && !b.leased[e.seq] {
-			list = append(list, e)
-			size += len(e.body)
-		}
-	}
-	return list, last, size < b.store.window.readBytes && read < b.store.window.readRows, rows.Err()
-}
-
 // closeWith closes rows and returns the first error.
 func closeWith(rows *sql.Rows, err error) error {
 	if e := rows.Close(); err == nil {

@@ -142,6 +142,7 @@ type moving struct {
 	list   []movingLetter
 	bytes  int64
 	events []*entry // now in the buffer
+	last   int64    // the highest of their numbers
 }
 
 // A movingLetter is one of them.
@@ -175,20 +176,16 @@ func (m *moving) replay(ctx context.Context, t *tx) error {
 		return err
 	}
 	for _, l := range m.list {
-		e := &entry{seq: t.w.nextSeq}
+		e := &entry{}
 		err := t.query(ctx, func(r *sql.Rows) error {
 			return r.Scan(&e.to, &e.date, &e.dateFrom, &e.logID, &e.typ, &e.body, &e.source)
 		}, "SELECT destination_id, date, date_from, log_id, type, body, source FROM dead_letters WHERE id = ?", l.id)
 		if err != nil {
 			return err
 		}
-		t.w.nextSeq++
 		m.events = append(m.events, e)
-		if err := m.know(ctx, t, e.logID, e.seq); err != nil {
-			return err
-		}
 	}
-	if err := t.insertEntries(ctx, m.events); err != nil {
+	if err := m.insert(ctx, t); err != nil {
 		return err
 	}
 	f := t.figures()
@@ -196,6 +193,24 @@ func (m *moving) replay(ctx context.Context, t *tx) error {
 	f.bytes += m.bytes
 	t.setFigures(f)
 	return m.remove(ctx, t, CountReplayed)
+}
+
+// insert writes the events into the buffer and makes them known.
+func (m *moving) insert(ctx context.Context, t *tx) error {
+	rows := newRows(m.events)
+	defer freeRows(rows)
+	for i := range rows {
+		if err := t.insertRow(ctx, &rows[i]); err != nil {
+			return err
+		}
+		m.last = t.w.nextSeq - 1
+		for _, e := range rows[i].list {
+			if err := m.know(ctx, t, e.logID, e.seq); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // roomToReplay says whether the buffer has room for the events.
@@ -249,7 +264,7 @@ func (m *moving) applied() {
 	b, now := m.b, time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.applied = max(b.applied, m.events[len(m.events)-1].seq)
+	b.applied = max(b.applied, m.last)
 	for _, e := range m.events {
 		e.since = now
 	}

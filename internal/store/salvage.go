@@ -3,23 +3,21 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"strings"
-	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-
-	"github.com/gaplesslogs/gapless/internal/event"
 )
 
 // salvageChunk is how many rows are read before they are written.
 const salvageChunk = 500
+
+// salvageRows is how many rows of the new buffer are looked at together.
+const salvageRows = 20
 
 // salvaged says what could be read of a damaged database.
 type salvaged struct {
@@ -86,6 +84,7 @@ func salvage(ctx context.Context, path string, to *sql.Conn) (_ salvaged, err er
 const (
 	tenantColumns = "id, name, newest_date, stored_at, delivered_at"
 	destColumns   = "id, tenant_id, log_group, log_stream"
+	rowColumns    = "seq, last_seq, destination_id, date, stored_at, source, events, bytes, gone, dates, body"
 	eventColumns  = "seq, destination_id, date, date_from, stored_at, log_id, type, body, source"
 	eventColumns2 = "seq, destination_id, date, date_from, stored_at, log_id, type, body, '' AS source"
 	letterList    = "id, tenant_id, kind, created_at, destination_id, source, reason, detail, log_id, type, date, date_from, body"
@@ -117,61 +116,6 @@ func (s *salvager) saveTenants(ctx context.Context) error {
 		s.who = identity{}
 	}
 	return nil
-}
-
-// saveEvents copies the events that wait for delivery, but for those whose bytes
-// are broken, and compares their number with what the tenants say.
-func (s *salvager) saveEvents(ctx context.Context) error {
-	columns := eventColumns
-	if s.version < 3 {
-		columns = eventColumns2
-	}
-	known, err := s.destinations(ctx)
-	if err != nil {
-		return err
-	}
-	const to, logID, body = 1, 5, 7
-	n, err := s.copyRows(ctx, "buffer", columns, "seq", func(row []any) bool {
-		dest, okTo := row[to].(int64)
-		id, okID := row[logID].(string)
-		raw, okRaw := row[body].([]byte)
-		if okTo && known[dest] && okID && okRaw && intact(id, raw) {
-			return true
-		}
-		s.bad++
-		s.complete = false
-		return false
-	})
-	if err != nil {
-		return err
-	}
-	s.events = n
-	var said sql.NullInt64
-	if err := s.from.QueryRowContext(ctx, "SELECT sum(buffered_events) FROM tenants").Scan(&said); err != nil || said.Int64 != int64(n) {
-		s.complete = false
-	}
-	return nil
-}
-
-// destinations returns those of the new database that have a tenant.
-func (s *salvager) destinations(ctx context.Context) (map[int64]bool, error) {
-	known := make(map[int64]bool)
-	rows, err := s.to.QueryContext(ctx, "SELECT d.id FROM destinations d JOIN tenants t ON t.id = d.tenant_id")
-	if err != nil {
-		return nil, err
-	}
-	return known, scanAll(rows, func(r *sql.Rows) error {
-		var id int64
-		err := r.Scan(&id)
-		known[id] = true
-		return err
-	})
-}
-
-// intact reports whether the bytes of an event are still those of its log_id.
-func intact(logID string, raw []byte) bool {
-	page, err := event.ParsePage(raw, time.Time{})
-	return err == nil && len(page.Events) == 1 && page.Events[0].LogID == logID && json.Valid(raw)
 }
 
 // saveLetters copies the dead letters.
@@ -211,74 +155,6 @@ func (s *salvager) saveKnown(ctx context.Context) error {
 	return s.knowEvents(ctx)
 }
 
-// knowEvents makes the log_ids of the events in the new buffer known.
-func (s *salvager) knowEvents(ctx context.Context) error {
-	for after, more := int64(0), true; more; {
-		byTenant := make(map[int64]*intakeOf)
-		rows, err := s.to.QueryContext(ctx, `SELECT b.seq, d.tenant_id, b.log_id FROM buffer b JOIN destinations d ON d.id = b.destination_id
-			WHERE b.seq > ? ORDER BY b.seq LIMIT ?`, after, salvageChunk)
-		if err != nil {
-			return err
-		}
-		more = false
-		err = scanAll(rows, func(r *sql.Rows) error {
-			var tenant int64
-			var logID string
-			err := r.Scan(&after, &tenant, &logID)
-			more = true
-			if byTenant[tenant] == nil {
-				byTenant[tenant] = &intakeOf{first: after}
-			}
-			byTenant[tenant].add(after, logID)
-			return err
-		})
-		for tenant, in := range byTenant {
-			if err == nil {
-				err = in.write(ctx, s.to, tenant, !s.complete)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// An intakeOf is some events of one tenant.
-type intakeOf struct {
-	first, last int64
-	ids         []string
-	packed      []byte
-}
-
-func (in *intakeOf) add(seq int64, logID string) {
-	in.last = seq
-	in.ids = append(in.ids, logID)
-	in.packed = append(binary.AppendUvarint(in.packed, uint64(len(logID))), logID...)
-}
-
-// write makes the log_ids known and, unless the intakes were taken over, notes when
-// to forget them.
-func (in *intakeOf) write(ctx context.Context, to *sql.Conn, tenant int64, note bool) error {
-	tx, err := to.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after the commit it does nothing
-	for _, id := range in.ids {
-		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO seen (tenant_id, log_id) VALUES (?, ?)", tenant, id); err != nil {
-			return err
-		}
-	}
-	if note {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO intakes (tenant_id, stored_at, first_seq, last_seq, log_ids) VALUES (?, ?, ?, ?, ?)",
-			tenant, time.Now().UnixMicro(), in.first, in.last, in.packed); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
-}
-
 // saveRest copies what else is worth having: gaps, totals, settings.
 func (s *salvager) saveRest(ctx context.Context) error {
 	columns := gapColumns
@@ -312,8 +188,8 @@ func (s *salvager) reckon(ctx context.Context) error {
 		`INSERT INTO dead_letter_sums (tenant_id, kind, reason, letters, bytes)
 			SELECT tenant_id, kind, reason, count(*), sum(length(body)) FROM dead_letters GROUP BY tenant_id, kind, reason`,
 		`UPDATE tenants SET
-			buffered_events = (SELECT count(*) FROM buffer b JOIN destinations d ON d.id = b.destination_id WHERE d.tenant_id = tenants.id),
-			buffered_bytes = (SELECT coalesce(sum(length(body)), 0) FROM buffer b JOIN destinations d ON d.id = b.destination_id WHERE d.tenant_id = tenants.id),
+			buffered_events = (SELECT coalesce(sum(events), 0) FROM buffer b JOIN destinations d ON d.id = b.destination_id WHERE d.tenant_id = tenants.id),
+			buffered_bytes = (SELECT coalesce(sum(bytes), 0) FROM buffer b JOIN destinations d ON d.id = b.destination_id WHERE d.tenant_id = tenants.id),
 			dead_letters = (SELECT count(*) FROM dead_letters l WHERE l.tenant_id = tenants.id),
 			dead_letter_bytes = (SELECT coalesce(sum(length(body)), 0) FROM dead_letters l WHERE l.tenant_id = tenants.id)`,
 	} {
@@ -328,7 +204,12 @@ func (s *salvager) reckon(ctx context.Context) error {
 // Behind a row that cannot be read it goes on as near as it can. keep may leave out
 // a row; nil keeps all.
 func (s *salvager) copyRows(ctx context.Context, table, columns, key string, keep func(row []any) bool) (written int, err error) {
-	c := &copying{s: s, table: table, columns: columns, keep: keep}
+	return s.copyRowsTo(ctx, table, table, columns, key, keep)
+}
+
+// copyRowsTo is copyRows into a table of another name.
+func (s *salvager) copyRowsTo(ctx context.Context, table, into, columns, key string, keep func(row []any) bool) (written int, err error) {
+	c := &copying{s: s, table: into, columns: columns, keep: keep}
 	query := "SELECT " + columns + " FROM " + table + " WHERE " + key + " > ? "
 	from := int64(0)
 	for jump := int64(1); c.err == nil; {
@@ -367,18 +248,21 @@ func (s *salvager) copyKeyed(ctx context.Context, table, columns string) error {
 // A copying is a table on its way.
 type copying struct {
 	s              *salvager
-	table, columns string
+	table, columns string // of the new database
 	keep           func([]any) bool
 	written        int
 	first, last    int64 // keys of the first row of a query and of the highest one of all
 	err            error // of writing; final
 }
 
+// ofEvents reports whether the table holds events that wait.
+func (c *copying) ofEvents() bool { return c.table == "buffer" || c.table == "buffer_before" }
+
 // run copies what a query yields; bad says that it could not be read to its end.
 func (c *copying) run(ctx context.Context, query string, args ...any) (bad bool) {
 	rows, err := c.s.from.QueryContext(ctx, query, args...)
 	if err != nil {
-		c.s.complete = c.s.complete && c.table != "buffer"
+		c.s.complete = c.s.complete && !c.ofEvents()
 		return true
 	}
 	defer rows.Close() //nolint:errcheck // Err tells what went wrong
@@ -403,7 +287,7 @@ func (c *copying) run(ctx context.Context, query string, args ...any) (bad bool)
 		}
 	}
 	bad = rows.Err() != nil
-	if bad && c.table == "buffer" {
+	if bad && c.ofEvents() {
 		c.s.complete = false
 	}
 	c.write(ctx, list)
@@ -436,7 +320,7 @@ func (c *copying) write(ctx context.Context, list [][]any) {
 		}
 		res, err := tx.ExecContext(ctx, insert, row...)
 		if err != nil && isConstraint(err) {
-			c.s.complete = c.s.complete && c.table != "buffer"
+			c.s.complete = c.s.complete && !c.ofEvents()
 			continue
 		}
 		if err != nil {

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -175,33 +178,66 @@ func (s *settling) run(ctx context.Context, t *tx) error {
 	return nil
 }
 
-// deleteGone deletes the events that leave, by runs of numbers without a hole.
+// deleteGone takes the events that leave out of their rows.
 func (s *settling) deleteGone(ctx context.Context, t *tx) error {
-	seqs := make([]int64, len(s.gone))
-	for i, e := range s.gone {
-		seqs[i] = e.seq
-	}
-	slices.Sort(seqs)
-	deleted := int64(0)
-	for from := 0; from < len(seqs); {
+	slices.SortFunc(s.gone, func(a, b *entry) int { return cmp.Compare(a.seq, b.seq) })
+	for from := 0; from < len(s.gone); {
 		to := from + 1
-		for to < len(seqs) && seqs[to] == seqs[to-1]+1 {
+		for to < len(s.gone) && s.gone[to].row == s.gone[from].row {
 			to++
 		}
-		n, err := t.change(ctx, "DELETE FROM buffer WHERE seq BETWEEN ? AND ?", seqs[from], seqs[to-1])
-		if err != nil {
+		if err := leave(ctx, t, s.gone[from:to]); err != nil {
 			return err
 		}
-		deleted += n
 		from = to
 	}
-	if deleted != int64(len(seqs)) {
-		return &pipeline.Error{
-			Op: "write outcome", Class: pipeline.Misconfigured, Hint: damagedHint,
-			Err: fmt.Errorf("%d of %d events were there: %w", deleted, len(seqs), errInconsistent),
+	return nil
+}
+
+// leave takes events out of their row, which goes with the last of them.
+func leave(ctx context.Context, t *tx, list []*entry) error {
+	var left, bytes int64
+	var gone bits
+	var dates []byte
+	first := list[0].row
+	err := t.query(ctx, func(r *sql.Rows) error { return r.Scan(&left, &bytes, &gone, &dates) },
+		"SELECT events, bytes, gone, dates FROM buffer WHERE seq = ?", first)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if at := e.seq - first; at/8 >= int64(len(gone)) || !gone.set(at) {
+			return &pipeline.Error{
+				Op: "write outcome", Class: pipeline.Misconfigured, Hint: damagedHint,
+				Err: fmt.Errorf("event %d of the row %d: %w", at, first, errInconsistent),
+			}
+		}
+		left--
+		bytes -= int64(len(e.body))
+	}
+	if left <= 0 {
+		return t.exec(ctx, "DELETE FROM buffer WHERE seq = ?", first)
+	}
+	oldest, err := oldestLeft(dates, gone)
+	if err != nil {
+		return err
+	}
+	return t.exec(ctx, "UPDATE buffer SET date = ?, events = ?, bytes = ?, gone = ? WHERE seq = ?", oldest, left, bytes, []byte(gone), first)
+}
+
+// oldestLeft returns the date of the oldest event of a row that waits.
+func oldestLeft(dates []byte, gone bits) (int64, error) {
+	list, err := unpackDates(dates)
+	if err != nil {
+		return 0, err
+	}
+	oldest := int64(math.MaxInt64)
+	for i, date := range list {
+		if i/8 < len(gone) && !gone.has(int64(i)) {
+			oldest = min(oldest, date)
 		}
 	}
-	return nil
+	return oldest, nil
 }
 
 // applied ends the leases, after the commit.

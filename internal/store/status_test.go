@@ -230,8 +230,8 @@ func moveSome(t *testing.T, rt *rapid.T, s *store.Store, buffered map[string]boo
 func conserved(t *testing.T, rt *rapid.T, s *store.Store, stored, buffered int) {
 	t.Helper()
 	st := statusOf(t, s.Reader)
-	rows := store.Number(t, s.Reader, "SELECT count(*) FROM buffer")
-	bytes := store.Number(t, s.Reader, "SELECT coalesce(sum(length(body)), 0) FROM buffer")
+	rows := store.Number(t, s.Reader, "SELECT coalesce(sum(events), 0) FROM buffer")
+	bytes := store.Number(t, s.Reader, "SELECT coalesce(sum(bytes), 0) FROM buffer")
 	letters := store.Number(t, s.Reader, "SELECT count(*) FROM dead_letters")
 	size := store.Number(t, s.Reader, "SELECT coalesce(sum(length(body)), 0) FROM dead_letters")
 	if sums := store.Number(t, s.Reader, "SELECT coalesce(sum(bytes), 0) FROM dead_letter_sums"); st.DeadLetterBytes != size || sums != size {

@@ -1,13 +1,14 @@
 package store_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,7 +94,12 @@ func newEvent(n, size int) event.Event {
 	at := start.Add(time.Duration(n) * time.Second)
 	id := fmt.Sprintf("90020261101%012d%033d", n, 7)
 	raw := fmt.Sprintf(`{"log_id":%q,"date":%q,"type":"s"}`, id, at.Format(time.RFC3339Nano))
-	raw += strings.Repeat(" ", max(0, size-len(raw)))
+	const pad = `,"pad":""`
+	if free := size - len(raw) - len(pad); free >= 0 { // with what no compression makes smaller
+		noise := make([]byte, free)
+		_, _ = rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(noise)
+		raw = raw[:len(raw)-1] + pad[:len(pad)-1] + base64.RawStdEncoding.EncodeToString(noise)[:free] + `"}`
+	}
 	return event.Event{LogID: id, Date: at, Type: "s", Raw: []byte(raw)}
 }
 

@@ -33,6 +33,7 @@ func (s windowSize) share(n int) int {
 // An entry is a stored event in memory.
 type entry struct {
 	seq, to  int64 // number and destination
+	row      int64 // of the buffer: the number of its first event
 	date     int64 // microseconds
 	dateFrom event.DateSource
 	logID    string

@@ -46,12 +46,15 @@ func startWriter(ctx context.Context, conn *sql.Conn, logger *slog.Logger, r *re
 	if err := migrate(ctx, conn, migrations); err != nil {
 		return nil, err
 	}
+	if err := repack(ctx, conn); err != nil {
+		return nil, fault("move the buffer of an earlier release", err)
+	}
 	w := &writer{
 		conn: conn, stmts: make(map[string]*sql.Stmt), logger: logger,
 		jobs: make(chan *job), stop: make(chan struct{}), reserve: r,
 	}
 	// A number is not used again while an intake or a replay knows it.
-	const query = `SELECT 1 + max(coalesce((SELECT max(seq) FROM buffer), 0), coalesce((SELECT max(seq) FROM letter_ids), 0),
+	const query = `SELECT 1 + max(coalesce((SELECT last_seq FROM buffer ORDER BY seq DESC LIMIT 1), 0), coalesce((SELECT max(seq) FROM letter_ids), 0),
 		coalesce((SELECT last_seq FROM intakes ORDER BY id DESC LIMIT 1), 0))`
 	if err := conn.QueryRowContext(ctx, query).Scan(&w.nextSeq); err != nil {
 		return nil, fault("read last number", err)
