@@ -63,6 +63,18 @@ func Lookup(code string) Type {
 	return Type{Code: code, Title: code, Severity: guessSeverity(code)}
 }
 
+// code returns what a JSON string says: an event code, for which the known ones need
+// no memory of their own.
+func code(quoted []byte) string {
+	inner := quoted[1 : len(quoted)-1]
+	if i, ok := slices.BinarySearchFunc(catalogue, inner, func(t Type, code []byte) int {
+		return strings.Compare(t.Code, string(code))
+	}); ok {
+		return catalogue[i].Code
+	}
+	return text(quoted)
+}
+
 // Types returns the whole catalogue in the order of the codes.
 func Types() []Type { return slices.Clone(catalogue) }
 

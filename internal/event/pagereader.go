@@ -97,18 +97,27 @@ func (p *PageReader) Next() (Page, error) {
 func (p *PageReader) renew() {
 	p.r.lineAt(p.r.i)
 	rest := p.r.b[p.r.i:]
+	if p.ended && len(rest) == 0 { // there is no next page
+		p.r.b, p.r.i, p.r.counted = nil, 0, 0
+		return
+	}
 	p.r.b = append(make([]byte, 0, max(p.size, minWindow)+len(rest)), rest...)
 	p.r.i, p.r.counted = 0, 0
 }
 
 // more reads on into the window and reports whether there was anything. Each
-// read doubles the window, so that what is scanned again adds up to little.
+// read doubles the window, so that what is scanned again adds up to little; one
+// that has room left is filled first, as a stream of known length ends there.
 func (p *PageReader) more() bool {
 	if p.ended {
 		return false
 	}
 	least := max(len(p.r.b), minWindow)
-	p.r.b = slices.Grow(p.r.b, least)
+	if room := cap(p.r.b) - len(p.r.b); room > 0 {
+		least = min(least, room)
+	} else {
+		p.r.b = slices.Grow(p.r.b, least)
+	}
 	free := p.r.b[len(p.r.b):cap(p.r.b)]
 	n, err := 0, error(nil)
 	for n < least && err == nil { // io.ReadAtLeast would hide a stream that says itself that it was cut

@@ -58,7 +58,7 @@ func find(raw []byte, m members, received time.Time) Event {
 		if !in.isEvent() && in.envelope() == nil {
 			break // an object of some other kind: leave the record whole
 		}
-		if outer := m.id(); outer != "" && in.logID == "" && in.weakID != outer {
+		if outer := m.id(); outer != "" && in.logID == "" && idText(in.weakID) != outer {
 			// Only the envelope names the event: keep it, or the id is lost.
 			m.typ, m.dateValue = in.typ, in.dateValue
 			break
@@ -77,7 +77,8 @@ func find(raw []byte, m members, received time.Time) Event {
 // members are the members of one JSON object that gapless looks at. Those that
 // are absent or have another form than expected are empty.
 type members struct {
-	logID, weakID      string // "log_id" and "_id"
+	logID              string // "log_id"
+	weakID             []byte // "_id", which pulled events carry as a copy of log_id, or alone
 	typ                string
 	dateValue          []byte
 	detail, data, logs []byte
@@ -109,11 +110,13 @@ func (m *members) note(key, value []byte) {
 	switch string(key) {
 	case "log_id":
 		keepFirst(&m.logID, idText(value))
-	case "_id": // pulled events carry a copy of log_id, or only this
-		keepFirst(&m.weakID, idText(value))
+	case "_id":
+		if idText(m.weakID) == "" {
+			m.weakID = value
+		}
 	case "type":
 		if value[0] == '"' {
-			keepFirst(&m.typ, text(value))
+			keepFirst(&m.typ, code(value))
 		}
 	case "date":
 		if m.dateValue == nil {
@@ -146,6 +149,9 @@ func keepObject(b *[]byte, value []byte, open byte) {
 
 // idText reads an id of whatever form: text as it is, a number by its digits.
 func idText(value []byte) string {
+	if len(value) == 0 {
+		return ""
+	}
 	switch c := value[0]; {
 	case c == '"':
 		return text(value)
@@ -161,7 +167,7 @@ func (m *members) id() string {
 	if m.logID != "" {
 		return m.logID
 	}
-	return m.weakID
+	return idText(m.weakID)
 }
 
 // isEvent reports whether anything shows that the object is a log event.
@@ -211,6 +217,9 @@ func dateOf(value []byte, depth int) (t time.Time, ok bool) {
 	}
 	switch c := value[0]; {
 	case c == '"':
+		if t.UnmarshalText(value[1:len(value)-1]) == nil { // the usual form, without a copy
+			return plausible(t.UTC())
+		}
 		s := text(value)
 		if t, ok = parseDate(s); ok {
 			return t, true

@@ -83,6 +83,7 @@ type Webhook struct {
 	metrics webhookMetrics
 	slots   chan struct{}
 	large   chan struct{}
+	readers sync.Pool // of bodies
 	drains  chan struct{}
 
 	mu   sync.Mutex
@@ -287,9 +288,9 @@ func (w *Webhook) take(rw http.ResponseWriter, r *http.Request) answer {
 		return tooMany()
 	}
 	defer func() { <-w.slots }()
-	in := newIncoming(g.ctx, rw, r, w.cfg.MaxBody)
+	in := newIncoming(g.ctx, rw, r, w.cfg.MaxBody, &w.readers)
 	defer func() {
-		in.close()
+		in.close(&w.readers)
 		w.metrics.bytes.Add(float64(in.wire.n))
 	}()
 	return w.outcome(g, w.store(g, in))

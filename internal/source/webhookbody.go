@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -51,6 +52,7 @@ type incoming struct {
 	wire    *wire
 	max     int64
 	content *bufio.Reader
+	first   *bufio.Reader // of the wire; content until that turns out to be gzip
 	unwatch func()
 
 	// Of a gzip body, nil for a plain one: what comes over the wire, all of it
@@ -70,7 +72,8 @@ type wire struct {
 }
 
 // newIncoming begins to read the body of a request. When ctx ends the reading does.
-func newIncoming(ctx context.Context, rw http.ResponseWriter, r *http.Request, most int64) *incoming {
+// readers may have a reader that nobody uses.
+func newIncoming(ctx context.Context, rw http.ResponseWriter, r *http.Request, most int64, readers *sync.Pool) *incoming {
 	c := http.NewResponseController(rw)
 	in := &incoming{r: r, max: most, wire: &wire{body: r.Body, control: c, start: time.Now(), max: most}}
 	fired := make(chan struct{})
@@ -83,19 +86,27 @@ func newIncoming(ctx context.Context, rw http.ResponseWriter, r *http.Request, m
 			<-fired // the connection belongs to the next request after this
 		}
 	}
-	look := int64(webhookLook)
-	if r.ContentLength >= 0 {
-		look = min(look, r.ContentLength+1) // so that it comes to the end
+	if n := r.ContentLength; n >= 0 && n < webhookLook {
+		in.first = bufio.NewReaderSize(in.wire, int(n)+1) // so that it comes to the end
+	} else if used, ok := readers.Get().(*bufio.Reader); ok {
+		used.Reset(in.wire)
+		in.first = used
+	} else {
+		in.first = bufio.NewReaderSize(in.wire, webhookLook)
 	}
-	in.content = bufio.NewReaderSize(in.wire, int(look))
+	in.content = in.first
 	return in
 }
 
-// close ends the reading.
-func (in *incoming) close() {
+// close ends the reading, and leaves its reader to the next body.
+func (in *incoming) close(readers *sync.Pool) {
 	in.unwatch()
 	if in.zip != nil {
 		_ = in.zip.Close() // it holds nothing
+	}
+	if in.first.Size() == webhookLook {
+		in.first.Reset(nil)
+		readers.Put(in.first)
 	}
 }
 
