@@ -67,16 +67,7 @@ func exportConfig(b *testing.B, a addresses) *config.Config {
 // export runs the whole exporter until everything is delivered.
 func export(b *testing.B, cfg *config.Config) {
 	b.Helper()
-	a, err := app.New(b.Context(), app.Options{
-		Config: cfg, Logger: slog.New(slog.DiscardHandler), Version: "bench", Once: true,
-		AWSCredentials: credentials.NewStaticCredentialsProvider("bench", "bench", ""),
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := a.Start(b.Context()); err != nil {
-		b.Fatal(err)
-	}
+	a := startApp(b, cfg, true)
 	<-a.Done()
 	if err := a.Err(); err != nil {
 		b.Fatal(err)
@@ -91,6 +82,22 @@ func export(b *testing.B, cfg *config.Config) {
 	if err := a.Stop(b.Context()); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// startApp starts the exporter.
+func startApp(b *testing.B, cfg *config.Config, once bool) *app.App {
+	b.Helper()
+	a, err := app.New(b.Context(), app.Options{
+		Config: cfg, Logger: slog.New(slog.DiscardHandler), Version: "bench", Once: once,
+		AWSCredentials: credentials.NewStaticCredentialsProvider("bench", "bench", ""),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := a.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return a
 }
 
 // resetPeak makes the peak of the memory count from now on, where the system
