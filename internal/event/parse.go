@@ -74,6 +74,23 @@ func find(raw []byte, m members, received time.Time) Event {
 	return e
 }
 
+// Body returns the object that has the members of an event, given its Raw: the same
+// bytes, or those within the envelope that was kept because it alone names the event.
+func Body(raw []byte) []byte {
+	for range 2 { // as deep as find unwraps
+		m, _ := (&scanner{b: raw}).members()
+		inner := m.envelope()
+		if inner == nil {
+			break
+		}
+		if in, _ := (&scanner{b: inner}).members(); !in.isEvent() && in.envelope() == nil {
+			break
+		}
+		raw = inner
+	}
+	return raw
+}
+
 // members are the members of one JSON object that gapless looks at. Those that
 // are absent or have another form than expected are empty.
 type members struct {

@@ -239,3 +239,23 @@ func TestTimeInIDRefusesOtherForms(t *testing.T) {
 		}
 	}
 }
+
+// Body goes as deep as Parse does, and no deeper.
+func TestBody(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		`{"log_id":"1","type":"s","data":{"type":"f"}}`:                                       `{"log_id":"1","type":"s","data":{"type":"f"}}`,
+		`{"log_id":"1","data":{"type":"f"}}`:                                                  `{"type":"f"}`,
+		`{"log_id":"1","data":{"a":1}}`:                                                       `{"log_id":"1","data":{"a":1}}`,
+		`{"detail-type":"x","detail":{"log_id":"1","data":{"type":"f","data":{"type":"s"}}}}`: `{"type":"f","data":{"type":"s"}}`,
+		`{}`: `{}`,
+	} {
+		e, err := event.Parse([]byte(raw), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(event.Body(e.Raw)); got != want {
+			t.Errorf("%s: %s", raw, got)
+		}
+	}
+}
