@@ -30,7 +30,8 @@ func newConfigCheckCommand(env *Env) *cobra.Command {
 		Use:   "check",
 		Short: "Name everything that is wrong with the configuration",
 		Long: `Reads the file, the environment and the flags as run does, and names every
-problem with its place and what to do about it. Secrets kept in variables and
+problem with its place and what to do about it. What is taken and yet likely a
+mistake, such as an event type that is not known, is a warning. Secrets kept in variables and
 files are looked up; those kept in AWS only with --resolve. Auth0 and CloudWatch
 Logs are not called.`,
 		Example: "  gapless config check --config gapless.yaml\n  gapless config check --config gapless.yaml --json",
@@ -69,6 +70,12 @@ func printSummary(env *Env, cfg *config.Config) {
 			region = "the Region of the AWS settings"
 		}
 		fmt.Fprintf(env.Stdout, "  %s: %s -> %s, stream %s, in %s\n", t.Name, t.Origin(), destination(t.CloudWatch.LogGroup, t), destination(t.CloudWatch.LogStream, t), region)
+	}
+	for _, p := range cfg.Warnings() {
+		fmt.Fprintln(env.Stdout, env.paint(env.Stdout, bold, "warning:"), plainLines(p.Error()))
+		if p.Fix != "" {
+			fmt.Fprintln(env.Stdout, "    "+plainLines(p.Fix))
+		}
 	}
 }
 

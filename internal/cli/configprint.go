@@ -14,6 +14,9 @@ type checkResult struct {
 	OK       bool           `json:"ok"`
 	Tenants  []string       `json:"tenants,omitempty"`
 	Problems []checkProblem `json:"problems,omitempty"`
+	// Warnings are what is taken and yet likely a mistake; a valid configuration may
+	// have some.
+	Warnings []checkProblem `json:"warnings,omitempty"`
 }
 
 // checkProblem is a problem in a checkResult.
@@ -41,6 +44,9 @@ func printCheckJSON(env *Env, cfg *config.Config, err error) error {
 	} else {
 		for _, t := range cfg.Tenants {
 			res.Tenants = append(res.Tenants, t.Name)
+		}
+		for _, p := range cfg.Warnings() {
+			res.Warnings = append(res.Warnings, checkProblem{p.Path, p.Where, p.Problem, p.Fix})
 		}
 	}
 	if err := writeJSON(env.Stdout, res); err != nil {

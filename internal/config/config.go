@@ -71,6 +71,7 @@ type Tenant struct {
 	Overlap        Overlap       `yaml:"overlap" doc:"Reading again, now and then, the end of what has been read. It finds events that Auth0 indexed late; those already stored are dropped."`
 	Webhook        TenantWebhook `yaml:"webhook" doc:"Events that Auth0 pushes, beside those that are read or instead of them. An event that comes both ways is exported once."`
 	SQS            SQS           `yaml:"sqs" doc:"A queue of Amazon SQS that brings events of the tenant, beside those that are read or instead of them: Auth0's EventBridge stream with a rule that sends to the queue. See the operations guide on EventBridge through SQS."`
+	Filter         Filter        `yaml:"filter" doc:"Which events go on; all of them when nothing is set. An event must pass every rule that is set, and one that does not is counted by reason. A change holds for what is read from then on. The page docs/rules.md explains it with examples."`
 	CloudWatch     CloudWatch    `yaml:"cloudwatch" doc:"Where the events of the tenant go."`
 }
 

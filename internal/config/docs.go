@@ -65,7 +65,11 @@ func sectionDocs(b *strings.Builder, fs []field, prefix, title, doc string) {
 		f := &fs[i]
 		switch f.kind {
 		case kindStruct:
-			sectionDocs(b, f.children, prefix+f.name+".", "`"+shown(prefix+f.name)+"`", f.doc)
+			doc := f.doc
+			if short := f.shorthand(); short != nil {
+				doc += " A list in the place of the section is its `" + short.name + "`, and so is the variable `" + EnvName(prefix+f.name) + "`."
+			}
+			sectionDocs(b, f.children, prefix+f.name+".", "`"+shown(prefix+f.name)+"`", doc)
 		case kindList:
 			sectionDocs(b, f.children, prefix+f.name+".0.", "`"+shown(prefix+f.name+".0")+"`", f.doc)
 		default: // a value, written above

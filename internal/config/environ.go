@@ -53,7 +53,11 @@ func (l *loader) environment(env map[string]string) (unknown []string) {
 		vars = append(vars, variable{name, path})
 	}
 	slices.SortStableFunc(vars, func(a, b variable) int { return comparePaths(a.path, b.path) })
-	for _, v := range vars {
+	for i, v := range vars {
+		if i > 0 && slices.Equal(v.path, vars[i-1].path) {
+			l.fail("", Origin{Name: v.name}, &fault{"means the same as " + vars[i-1].name + ", which is set too", "Remove one of the two."})
+			continue
+		}
 		l.set(v.path, env[v.name], Origin{Name: v.name})
 	}
 	return unknown
@@ -91,7 +95,10 @@ func expandShort(rest string) string {
 func envPath(rest string, fs []field) []string {
 	for _, f := range fs {
 		name := strings.ToUpper(f.name)
-		if rest == name && f.kind != kindStruct && f.kind != kindList {
+		switch short := f.shorthand(); {
+		case rest == name && short != nil:
+			return []string{f.name, short.name}
+		case rest == name && f.kind != kindStruct && f.kind != kindList:
 			return []string{f.name}
 		}
 		inner, ok := strings.CutPrefix(rest, name+"_")

@@ -79,6 +79,9 @@ tenants:
   - name: dev
     domain: dev.example.com
     start_from: earliest
+    filter:
+      types: [f, fp]
+      expression: "event.type == 'f'"
     client_secret: ` + canary + `
     poll_interval: 1s
     client_id: abc

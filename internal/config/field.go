@@ -37,7 +37,8 @@ type field struct {
 	enum     []string
 	min, max string // bounds of a number, a duration or a size; empty for none
 	required bool
-	index    int // of the struct field
+	short    bool // what stands in the place of the section around it means this field
+	index    int  // of the struct field
 	children []field
 }
 
@@ -60,6 +61,7 @@ func fieldsOf(t reflect.Type) []field {
 			min:      sf.Tag.Get("min"),
 			max:      sf.Tag.Get("max"),
 			required: sf.Tag.Get("required") == "true",
+			short:    sf.Tag.Get("short") == "true",
 			index:    i,
 		}
 		if e := sf.Tag.Get("enum"); e != "" {
@@ -108,6 +110,17 @@ func child(fs []field, name string) *field {
 	for i := range fs {
 		if fs[i].name == name {
 			return &fs[i]
+		}
+	}
+	return nil
+}
+
+// shorthand returns the child that a value in the place of the section means, nil
+// when there is none.
+func (f *field) shorthand() *field {
+	for i := range f.children {
+		if f.kind == kindStruct && f.children[i].short {
+			return &f.children[i]
 		}
 	}
 	return nil

@@ -216,6 +216,10 @@ func (r *fileReader) value(n ast.Node, f *field, path []string, o Origin) {
 	}
 	switch f.kind {
 	case kindStruct:
+		if short := f.shorthand(); short != nil && !isMapping(r.bare(n)) {
+			r.items(n, below(path, short.name), o)
+			return
+		}
 		r.cfg.origins[strings.Join(path, ".")] = o
 		r.section(n, f.children, path, o)
 	case kindList:
@@ -226,6 +230,16 @@ func (r *fileReader) value(n ast.Node, f *field, path []string, o Origin) {
 		r.items(n, path, o)
 	default:
 		r.scalar(n, path, o)
+	}
+}
+
+// isMapping reports whether a node is one of keys and values.
+func isMapping(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return true
+	default:
+		return false
 	}
 }
 

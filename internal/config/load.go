@@ -143,8 +143,12 @@ func (l *loader) fail(path string, o Origin, ft *fault) {
 
 // set gives the field at a path a value and notes where it came from.
 func (l *loader) set(path []string, text string, o Origin) {
-	full := strings.Join(path, ".")
 	v, f, key, ft := l.locate(path)
+	if ft == nil && f.shorthand() != nil {
+		path = below(path, f.shorthand().name)
+		v, f, key, ft = l.locate(path)
+	}
+	full := strings.Join(path, ".")
 	if ft == nil && key != "" {
 		l.setMapKey(v, key, text)
 	} else if ft == nil {

@@ -49,6 +49,9 @@ func (f *field) schema() map[string]any {
 	switch f.kind {
 	case kindStruct:
 		s = objectSchema(f.children)
+		if short := f.shorthand(); short != nil {
+			s = map[string]any{"anyOf": []any{s, short.schema()}}
+		}
 	case kindList:
 		s = map[string]any{"type": "array", "items": objectSchema(f.children)}
 	case kindMap:

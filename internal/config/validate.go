@@ -64,6 +64,7 @@ func (l *loader) validate() {
 		l.checkTenant(path, t)
 		l.checkTokens(path+"webhook.", t)
 		l.checkSQS(path+"sqs.", t.SQS)
+		l.checkFilter(path+"filter.", &t.Filter)
 		l.checkCloudWatch(path+"cloudwatch.", t)
 	}
 	l.checkWebhook(c)
