@@ -98,6 +98,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}
 	a.once.expect(opts.tenants())
 	a.onStop("conditions", a.forgetPassing)
+	a.tellDoubts(ctx)
 	if err := a.tellLeftBehind(ctx); err != nil {
 		return nil, err
 	}

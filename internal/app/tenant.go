@@ -77,7 +77,13 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	}
 	metrics := pipeline.NewMetrics(a.registry, t.Name)
 	report := a.reporter(built)
-	ingest := pipeline.Ingest{Buffer: built.buffer, Route: route, Logger: logger, Metrics: metrics, Report: report}
+	transforms, err := a.transforms(ctx, t, logger)
+	if err != nil {
+		return nil, err
+	}
+	ingest := pipeline.Ingest{
+		Buffer: built.buffer, Transforms: transforms, Skips: new(pipeline.Skips), Route: route, Logger: logger, Metrics: metrics, Report: report,
+	}
 	if err := a.addSources(ctx, t, built, &ingest); err != nil {
 		return nil, err
 	}
@@ -97,7 +103,7 @@ type stored = func(pipeline.Intake, pipeline.Appended)
 func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, like *pipeline.Ingest) error {
 	add := func(s pipeline.Source, onCaughtUp func(), onStored stored) {
 		built.ingests = append(built.ingests, &pipeline.Ingest{
-			Source: s, Buffer: like.Buffer, Route: like.Route, Logger: like.Logger, Metrics: like.Metrics,
+			Source: s, Buffer: like.Buffer, Transforms: like.Transforms, Skips: like.Skips, Route: like.Route, Logger: like.Logger, Metrics: like.Metrics,
 			Report: like.Report, OnCaughtUp: onCaughtUp, OnStored: onStored,
 		})
 	}
@@ -242,39 +248,6 @@ func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (_ *sour
 	}}), nil
 }
 
-// afterLoss begins with the oldest event that Auth0 keeps when the store was lost
-// and nobody knows how far the tenant was read: a start that counts from now would
-// skip what had not been delivered.
-func afterLoss(ctx context.Context, b *store.Buffer, t config.Tenant, start source.StartFrom) (source.StartFrom, error) {
-	lost, err := b.CursorLost(ctx)
-	if err != nil {
-		return start, fmt.Errorf("read what was lost: %w", err)
-	}
-	if s, err := config.ParseStartFrom(t.StartFrom); err != nil || !lost || !s.Latest && s.Ago == 0 {
-		return start, nil //nolint:nilerr // startFrom has told of it
-	}
-	return source.Earliest(), nil
-}
-
-// startFrom reads where a tenant begins.
-func startFrom(t config.Tenant) (source.StartFrom, error) {
-	s, err := config.ParseStartFrom(t.StartFrom)
-	switch {
-	case err != nil:
-		return source.StartFrom{}, misconfigured("read the starting point", err)
-	case s.Latest:
-		return source.Latest(), nil
-	case !s.Time.IsZero():
-		return source.At(s.Time), nil
-	case s.Ago > 0:
-		return source.Ago(s.Ago), nil
-	case s.LogID != "":
-		return source.Behind(s.LogID), nil
-	default:
-		return source.Earliest(), nil
-	}
-}
-
 // onceInterval is the longest pause between two polls of a run with Once.
 const onceInterval = 50 * time.Millisecond
 
@@ -291,38 +264,6 @@ func (a *App) cloudwatchSink(ctx context.Context, t config.Tenant, logger *slog.
 		return nil, fmt.Errorf("set up CloudWatch Logs: %w", err)
 	}
 	return sink, nil
-}
-
-// startKey is the setting under which the start_from of a tenant is kept.
-const startKey = "start_from"
-
-// errStartChanged says that start_from no longer fits the cursor.
-var errStartChanged = errors.New("start_from was changed, but the tenant has been read from another starting point already")
-
-// guardStart refuses a start_from that differs from the one with which the
-// tenant's cursor began: taking no notice would leave a person believing that
-// older events are on their way.
-func guardStart(ctx context.Context, b *store.Buffer, t config.Tenant, sourceName string) error {
-	cursor, err := b.Cursor(ctx, sourceName)
-	if err != nil {
-		return fmt.Errorf("read cursor: %w", err)
-	}
-	began, err := b.Setting(ctx, startKey)
-	if err != nil {
-		return fmt.Errorf("read the starting point: %w", err)
-	}
-	if cursor != "" && began != "" && began != t.StartFrom {
-		return &pipeline.Error{
-			Op: "start", Class: pipeline.Misconfigured, Err: fmt.Errorf("%w (it was %q, now it is %q)", errStartChanged, began, t.StartFrom),
-			Hint: fmt.Sprintf("Set start_from back to %q, or begin anew on purpose: gapless cursor reset --tenant %s --yes, with the --config of this run", began, t.Name),
-		}
-	}
-	if began != t.StartFrom {
-		if err := b.SetSetting(ctx, startKey, t.StartFrom); err != nil {
-			return fmt.Errorf("keep the starting point: %w", err)
-		}
-	}
-	return nil
 }
 
 // note remembers the trouble of a loop; nil says that it is over.

@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"errors"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/selector"
 )
 
 // TestFilterForms writes the same lists in each way that is taken.
@@ -161,5 +164,30 @@ func TestFilterWarnings(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// TestRulesPageIsRight loads the filters that docs/rules.md shows.
+func TestRulesPageIsRight(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(filter:.*?)```").FindAllSubmatch(page, -1) {
+		found++
+		text := minimal + "    " + strings.ReplaceAll(strings.TrimSpace(string(m[1])), "\n", "\n    ") + "\n"
+		if w := mustLoad(t, text).Warnings(); len(w) > 0 {
+			t.Errorf("%s\n%v", text, w[0])
+		}
+	}
+	if found < 2 {
+		t.Errorf("%d filters are shown", found)
+	}
+	for _, name := range selector.Texts() {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("the member %s is not named", name)
+		}
 	}
 }

@@ -107,9 +107,11 @@ func (c *Check) Polled(in Intake, done Appended) {
 	}
 }
 
-// Pushed notes what the push has brought.
+// Pushed notes what the push has brought. What the transforms have left out shows
+// that the push is there, and is no part of the counts: of the poll's events those are
+// left out as well.
 func (c *Check) Pushed(in Intake, done Appended) {
-	if len(in.Entries) == 0 {
+	if len(in.Entries) == 0 && in.LeftOut == 0 {
 		return
 	}
 	now := time.Now()

@@ -18,9 +18,12 @@ type Ingest struct {
 	Buffer Buffer
 	// Transforms are applied in order to each event.
 	Transforms []Transform
-	Route      Route
-	Logger     *slog.Logger
-	Metrics    *Metrics
+	// Skips is shared by the sources of a tenant, so that an event which they leave
+	// out counts once; nil counts it each time that it comes.
+	Skips   *Skips
+	Route   Route
+	Logger  *slog.Logger
+	Metrics *Metrics
 	// Report hears of trouble when it begins or changes, and nil when it ends;
 	// may be nil.
 	Report func(ctx context.Context, part string, c *Condition)
@@ -132,9 +135,12 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 	in.Metrics.page(in.Source.Name(), p)
 	progress := p.CaughtUp || len(p.Skipped) > 0
 	if !p.Empty() || in.moves(p) {
-		intake := in.intake(p, now)
+		intake, skipped := in.intake(p, now)
 		done, err := in.Buffer.Append(ctx, in.Source.Name(), intake)
 		if err != nil {
+			if in.Skips != nil {
+				in.Skips.release(skipped)
+			}
 			return fmt.Errorf("store page: %w", err)
 		}
 		in.moved(p)
@@ -142,7 +148,7 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 		if in.OnStored != nil {
 			in.OnStored(intake, done)
 		}
-		progress = progress || done.Stored > 0 || len(p.Unreadable) > 0 || len(p.Events) > done.Stored+done.Duplicates
+		progress = progress || done.Stored > 0 || len(p.Unreadable) > 0 || len(skipped) > 0
 	}
 	// A cursor that moves and events that are known already show nothing: a source
 	// that looks for a place to go on from brings both at each try.
@@ -156,8 +162,9 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 	return nil
 }
 
-// intake applies the transforms and the route to a page.
-func (in *Ingest) intake(p event.Page, received time.Time) Intake {
+// intake applies the transforms and the route to a page. skipped are the events that
+// they left out, without those that Skips knew.
+func (in *Ingest) intake(p event.Page, received time.Time) (_ Intake, skipped []string) {
 	out := Intake{
 		Entries:    make([]Entry, 0, len(p.Events)),
 		Unreadable: p.Unreadable,
@@ -171,6 +178,11 @@ func (in *Ingest) intake(p event.Page, received time.Time) Intake {
 	for _, e := range p.Events {
 		e, verdict := in.transform(e)
 		if verdict.Skip {
+			out.LeftOut++
+			if in.Skips != nil && !in.Skips.claim(e.LogID) {
+				continue
+			}
+			skipped = append(skipped, e.LogID)
 			if out.Skipped == nil {
 				out.Skipped = make(map[string]int)
 			}
@@ -179,7 +191,7 @@ func (in *Ingest) intake(p event.Page, received time.Time) Intake {
 		}
 		out.Entries = append(out.Entries, Entry{Event: e, Destination: in.Route(e)})
 	}
-	return out
+	return out, skipped
 }
 
 // transform applies the transforms until one takes the event out.

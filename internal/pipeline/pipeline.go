@@ -68,6 +68,9 @@ type Intake struct {
 	Unreadable []event.Unreadable
 	// Skipped counts the events left out, by reason.
 	Skipped map[string]int
+	// LeftOut is how many events the transforms have left out, those included that
+	// are not in Skipped because they were counted before.
+	LeftOut int
 	// Cursor is the source's new cursor; empty leaves it where it is.
 	Cursor event.Cursor
 	Gap    *event.Gap

@@ -1,5 +1,6 @@
 // Package transform holds what happens to an event between a source and the
-// buffer: the route that gives each event its destination.
+// buffer: the filter that says whether it goes on, and the route that gives it its
+// destination.
 //
 // Everything here is pure: the same event gives the same answer, so that an
 // event that is fetched twice is treated alike.

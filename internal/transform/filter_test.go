@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -351,4 +352,26 @@ func ExampleFilter_Explain() {
 	// Output:
 	// false type_denied
 	// its type "sapi" is in types.deny ("s*")
+}
+
+// TestReasonsAreDocumented holds that docs/rules.md names each reason that is counted.
+func TestReasonsAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("filter.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := regexp.MustCompile(`(?m)^\tReason\w+ += "(\w+)"`).FindAllSubmatch(source, -1)
+	if len(reasons) != 14 {
+		t.Errorf("%d reasons are found", len(reasons))
+	}
+	for _, m := range reasons {
+		if !strings.Contains(string(page), "`"+string(m[1])+"`") {
+			t.Errorf("%s is not documented", m[1])
+		}
+	}
 }
