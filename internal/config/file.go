@@ -142,6 +142,23 @@ func (r *fileReader) bare(n ast.Node) ast.Node {
 	return nil
 }
 
+// What is wrong with an alias whose anchor is not in the file: more often than not
+// a text that begins with an asterisk. It may be a secret, and is not quoted.
+const (
+	noAnchor  = "is, or holds, an alias (*) of an anchor (&) that the file does not have"
+	anchorFix = "Put a text that begins with * into quotes."
+)
+
+// lost reports whether a node is an alias of an anchor that is not there.
+func (r *fileReader) lost(n ast.Node) bool {
+	a, ok := n.(*ast.AliasNode)
+	if !ok || a.Value == nil {
+		return ok
+	}
+	_, known := r.anchors[a.Value.GetToken().Value]
+	return !known
+}
+
 // pairs returns the keys and values of a mapping, those that a merge key (<<)
 // brings in first, so that the mapping's own win.
 func (r *fileReader) pairs(n ast.Node) (own []*ast.MappingValueNode, ok bool) {
@@ -211,6 +228,10 @@ func keyText(k ast.MapKeyNode) string {
 
 // value reads a node into a field of any kind.
 func (r *fileReader) value(n ast.Node, f *field, path []string, o Origin) {
+	if r.lost(n) {
+		r.fail(strings.Join(path, "."), o, &fault{noAnchor, anchorFix})
+		return
+	}
 	if r.bare(n) == nil {
 		return // a key without a value leaves the default
 	}
@@ -293,6 +314,10 @@ func (r *fileReader) items(n ast.Node, path []string, o Origin) {
 	}
 	var items []string
 	for _, el := range seq.Values {
+		if r.lost(el) {
+			r.fail(strings.Join(path, "."), r.at(el), &fault{noAnchor, anchorFix})
+			return
+		}
 		text, ok := r.text(el)
 		if !ok {
 			r.fail(strings.Join(path, "."), r.at(r.bare(el)), &fault{"holds a section or a list where a single value is expected", ""})
@@ -305,6 +330,10 @@ func (r *fileReader) items(n ast.Node, path []string, o Origin) {
 
 // scalar reads a single value.
 func (r *fileReader) scalar(n ast.Node, path []string, o Origin) {
+	if r.lost(n) {
+		r.fail(strings.Join(path, "."), o, &fault{noAnchor, anchorFix})
+		return
+	}
 	text, ok := r.text(n)
 	if !ok {
 		r.fail(strings.Join(path, "."), o, &fault{"is a section or a list where a single value is expected", ""})

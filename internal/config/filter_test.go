@@ -65,6 +65,8 @@ func TestFilterProblems(t *testing.T) {
 		"severity":           {"{severities: [err]}", `tenants.0.filter.severities.allow holds "err", which is no severity`, "Use info, warning, error, critical."},
 		"mistyped severity":  {"{severities: {deny: [warnign]}}", `tenants.0.filter.severities.deny holds "warnign", which is no severity`, "Did you mean warning?"},
 		"case of a severity": {"{severities: [ERROR]}", `tenants.0.filter.severities.allow holds "ERROR", which is no severity`, "Did you mean error?"},
+		"no quotes":          {"{types: [f, *_failed]}", "tenants.0.filter.types.allow is, or holds, an alias (*) of an anchor (&) that the file does not have", "into quotes"},
+		"no quotes, alone":   {"{types: *_failed}", "tenants.0.filter.types is, or holds, an alias (*) of an anchor (&) that the file does not have", "into quotes"},
 		"level":              {"{min_level: 5}", "tenants.0.filter.min_level 5 is more than the most, 4", ""},
 		"level by name":      {"{min_level: error}", `tenants.0.filter.min_level "error" is not a whole number`, ""},
 		"unknown key":        {"{types: {alow: [f]}}", "tenants.0.filter.types.alow is no known key", "Did you mean allow?"},
