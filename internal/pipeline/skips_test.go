@@ -42,7 +42,7 @@ func (m *moody) Append(ctx context.Context, source string, in pipeline.Intake) (
 // ingestAll runs sources that share a buffer and what they remember of skips.
 func ingestAll(t *testing.T, buffer pipeline.Buffer, filter pipeline.Transform, sources ...pipeline.Source) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	skips, metrics := new(pipeline.Skips), pipeline.NewMetrics(prometheus.NewRegistry(), "t")
 	var all sync.WaitGroup

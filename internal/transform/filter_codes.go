@@ -107,10 +107,10 @@ func (c *codeFilter) look(t event.Type) judgement {
 	if g, _, ok := match(c.types.deny, []string{t.Code}); ok {
 		return judgement{reason: ReasonTypeDenied, words: func() string { return fmt.Sprintf("its type %q is in types.deny (%q)", t.Code, g) }}
 	}
-	if x := c.gate(t); x.reason != "" {
-		return x
+	remark := c.gate(t)
+	if remark.reason != "" {
+		return remark
 	}
-	remark := judgement{}
 	for _, s := range []struct {
 		lists              *lists
 		what, value        string
@@ -152,6 +152,7 @@ func severityOf(t event.Type) string {
 }
 
 // gate holds a code against types.allow and min_level, of which one must let it in.
+// Without a reason there may be a remark.
 func (c *codeFilter) gate(t event.Type) judgement {
 	if len(c.types.allow) == 0 && c.level == nil {
 		return judgement{}
@@ -164,8 +165,12 @@ func (c *codeFilter) gate(t event.Type) judgement {
 		return judgement{reason: ReasonTypeNotAllowed, words: func() string { return "it has no type, so nothing in types.allow matches it" }}
 	case c.level == nil:
 		return judgement{reason: ReasonTypeNotAllowed, words: func() string { return fmt.Sprintf("nothing in types.allow matches its type %q", t.Code) }}
-	case t.ExtensionLevel == 0 || t.ExtensionLevel >= *c.level:
+	case t.ExtensionLevel >= *c.level:
 		return judgement{}
+	case t.ExtensionLevel == 0:
+		return judgement{words: func() string {
+			return fmt.Sprintf("its type %q has no level, and min_level therefore lets it through", t.Code)
+		}}
 	}
 	return judgement{reason: ReasonBelowMinLevel, words: func() string {
 		words := fmt.Sprintf("the level %d of its type %q is below min_level %d", t.ExtensionLevel, t.Code, *c.level)

@@ -199,7 +199,7 @@ func TestFilterSelects(t *testing.T) {
 		"no client by word":  {bare, transform.FilterRules{Expression: `event.client_id == ""`}, "", ""},
 		"no type":            {`{"log_id":"900","a":1}`, transform.FilterRules{Types: allow("*")}, transform.ReasonTypeNotAllowed, "it has no type, so nothing in types.allow matches it"},
 		"no type, denied":    {`{"log_id":"900","a":1}`, transform.FilterRules{Types: deny("*")}, "", ""},
-		"no type, level":     {`{"log_id":"900","a":1}`, transform.FilterRules{MinLevel: new(4)}, "", ""},
+		"no type, level":     {`{"log_id":"900","a":1}`, transform.FilterRules{MinLevel: new(4)}, "", `its type "" has no level, and min_level therefore lets it through`},
 		"twice, the first":   {`{"log_id":"900","type":"s","client_id":"a","client_id":"b"}`, transform.FilterRules{Clients: allow("a")}, "", ""},
 		"twice, the other":   {`{"log_id":"900","type":"s","client_id":"a","client_id":"b"}`, transform.FilterRules{Clients: deny("b")}, "", ""},
 		"an escaped key":     {`{"log_id":"900","type":"s","client\u005fid":"a"}`, transform.FilterRules{Clients: allow("a")}, "", ""},
