@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -176,7 +178,11 @@ func (in *Ingest) intake(p event.Page, received time.Time) (_ Intake, skipped []
 		Received:   received,
 	}
 	for _, e := range p.Events {
-		e, verdict := in.transform(e)
+		e, verdict := transformed(in.Transforms, e)
+		if verdict.Withhold { // as the transform has left it
+			out.Unreadable = append(slices.Clip(out.Unreadable), event.Unreadable{Raw: e.Raw, Reason: cmp.Or(verdict.Detail, verdict.Reason)})
+			continue
+		}
 		if verdict.Skip {
 			out.LeftOut++
 			if in.Skips != nil && !in.Skips.claim(e.LogID) {
@@ -192,15 +198,4 @@ func (in *Ingest) intake(p event.Page, received time.Time) (_ Intake, skipped []
 		out.Entries = append(out.Entries, Entry{Event: e, Destination: in.Route(e)})
 	}
 	return out, skipped
-}
-
-// transform applies the transforms until one takes the event out.
-func (in *Ingest) transform(e event.Event) (event.Event, Verdict) {
-	for _, t := range in.Transforms {
-		var v Verdict
-		if e, v = t(e); v.Skip {
-			return e, v
-		}
-	}
-	return e, Verdict{}
 }

@@ -95,10 +95,13 @@ func (m *Metrics) appended(source string, in Intake, done Appended) {
 // settled counts what became of a batch.
 func (m *Metrics) settled(b Batch, r Receipt, now time.Time) {
 	m.batches.Inc()
-	m.delivered.Add(float64(len(b.Events) - len(r.Rejected) - len(r.Retry)))
+	m.delivered.Add(float64(len(b.Events) - len(r.Rejected) - len(r.Skipped) - len(r.Retry)))
 	m.returned.Add(float64(len(r.Retry)))
 	for _, x := range r.Rejected {
 		m.rejected.WithLabelValues(x.Reason).Inc()
+	}
+	for _, x := range r.Skipped {
+		m.skipped.WithLabelValues(DeliveryPart, x.Reason).Inc()
 	}
 	for _, x := range r.Altered {
 		m.altered.WithLabelValues(x.Reason).Inc()

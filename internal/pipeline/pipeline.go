@@ -43,9 +43,15 @@ type Transform func(e event.Event) (event.Event, Verdict)
 type Verdict struct {
 	// Skip takes the event out.
 	Skip bool
-	// Reason is the counted reason of a skip: a short snake_case word of a
+	// Withhold keeps an event that is not to be shown as it is from the destination:
+	// it becomes a dead letter.
+	Withhold bool
+	// Reason is the counted reason of either: a short snake_case word of a
 	// bounded set.
 	Reason string
+	// Detail says more to a person, in one line, without quoting the event; may be
+	// empty.
+	Detail string
 }
 
 // A Destination is a log group and stream; account and Region belong to the
@@ -196,6 +202,9 @@ type Batch struct {
 	Events []event.Event
 	// Keys name the events to the buffer that made the batch, in the same order.
 	Keys []int64
+	// Sources name what brought the events, in the same order; nil when the buffer
+	// does not say. A name is empty where it is not known any more.
+	Sources []string
 	// Doubt, when not zero, says that some of the events may have arrived
 	// already.
 	Doubt Doubt
@@ -226,11 +235,14 @@ func (d Doubt) Join(o Doubt) Doubt {
 }
 
 // A Receipt says what became of each event of a batch: every one was delivered
-// but those that Rejected and Retry name, each by its index in Batch.Events.
-// No index may be in both.
+// but those that Rejected, Skipped and Retry name, each by its index in
+// Batch.Events. No index may be in two of them.
 type Receipt struct {
 	// Rejected events can never be delivered as they are.
 	Rejected []Rejection
+	// Skipped events were left out on purpose, by a rule for what leaves: they leave
+	// the buffer and count as skipped for the reason, not as delivered.
+	Skipped []Rejection
 	// Altered events were delivered in another form than Raw, such as trimmed
 	// to fit. The buffer keeps the whole ones as dead letters.
 	Altered []Rejection
@@ -250,7 +262,8 @@ func RetryAll(b Batch, d Doubt) Receipt {
 	return r
 }
 
-// A Rejection is an event that the destination did not take, or not as it was.
+// A Rejection is an event that the destination did not take, or not as it was, or
+// was not offered.
 type Rejection struct {
 	// Index is the place of the event in Batch.Events.
 	Index int

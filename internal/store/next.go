@@ -130,12 +130,12 @@ func (b *Buffer) readyAt(c cut, l pipeline.Limits) time.Time {
 func (b *Buffer) lease(w *window, n int) pipeline.Batch {
 	entries := w.take(n)
 	now := time.Now()
-	batch := pipeline.Batch{Destination: w.to, Events: make([]event.Event, n), Keys: make([]int64, n)}
+	batch := pipeline.Batch{Destination: w.to, Events: make([]event.Event, n), Keys: make([]int64, n), Sources: make([]string, n)}
 	for i, e := range entries {
 		b.lastKey++
 		b.leases[b.lastKey] = e
 		b.leased[e.seq] = true
-		batch.Events[i], batch.Keys[i] = e.event(), b.lastKey
+		batch.Events[i], batch.Keys[i], batch.Sources[i] = e.event(), b.lastKey, e.source
 		batch.Doubt = batch.Doubt.Join(b.doubtOf(e, now))
 	}
 	return batch

@@ -48,9 +48,9 @@ func checkReceipt(batch pipeline.Batch, r pipeline.Receipt) error {
 	if len(batch.Events) != n {
 		return fmt.Errorf("check receipt of %d events with %d keys: %w", len(batch.Events), n, ErrBadReceipt)
 	}
-	named := make(map[int]bool, len(r.Rejected)+len(r.Retry))
+	named := make(map[int]bool, len(r.Rejected)+len(r.Skipped)+len(r.Retry))
 	undelivered := slices.Clone(r.Retry)
-	for _, x := range r.Rejected {
+	for _, x := range slices.Concat(r.Rejected, r.Skipped) {
 		undelivered = append(undelivered, x.Index)
 	}
 	for _, i := range undelivered {
@@ -104,6 +104,7 @@ type settling struct {
 	known     []*entry       // of those, the ones that surely have not arrived
 	doubt     pipeline.Doubt // of the others of retry
 	letters   []letter
+	skipped   map[string]int // by reason; among gone
 	delivered int
 }
 
@@ -138,6 +139,15 @@ func (b *Buffer) outcome(batch pipeline.Batch, r pipeline.Receipt) *settling {
 			s.delivered--
 		}
 	}
+	for _, x := range r.Skipped {
+		if b.leases[batch.Keys[x.Index]] != nil {
+			if s.skipped == nil {
+				s.skipped = make(map[string]int)
+			}
+			s.skipped[x.Reason]++
+			s.delivered--
+		}
+	}
 	for _, x := range r.Altered {
 		if e := b.leases[batch.Keys[x.Index]]; e != nil {
 			s.letters = append(s.letters, letter{kind: KindAltered, reason: x.Reason, detail: x.Detail, entry: e})
@@ -163,6 +173,9 @@ func (s *settling) run(ctx context.Context, t *tx) error {
 			return err
 		}
 		t.count(l.kind, l.reason, 1)
+	}
+	for reason, n := range s.skipped {
+		t.count(CountSkipped, reason, n)
 	}
 	for _, id := range s.b.ending(slices.Concat(s.gone, s.known)) {
 		if err := t.exec(ctx, "DELETE FROM sending WHERE id = ?", id); err != nil {

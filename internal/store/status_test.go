@@ -34,6 +34,7 @@ func eventful(t *testing.T) *store.Store {
 	mustSettle(t, b, take(t, b, l), pipeline.Receipt{
 		Rejected: []pipeline.Rejection{{Index: 1, Reason: "too_old", Detail: "15 days"}},
 		Altered:  []pipeline.Rejection{{Index: 2, Reason: "trimmed"}},
+		Skipped:  []pipeline.Rejection{{Index: 0, Reason: "types"}},
 		Retry:    []int{3},
 	})
 	trouble := pipeline.Condition{Part: "delivery", Since: start, Failures: 3, Err: pipeline.Error{
@@ -59,10 +60,11 @@ func TestStatus(t *testing.T) {
 			LastStoredAt: at, LastDeliveredAt: at,
 			Counts: []store.Count{
 				{Name: "altered", Reason: "trimmed", N: 1},
-				{Name: "delivered", N: 2},
+				{Name: "delivered", N: 1},
 				{Name: "duplicates", N: 1},
 				{Name: "rejected", Reason: "too_old", N: 1},
 				{Name: "skipped", Reason: "filter", N: 3},
+				{Name: "skipped", Reason: "types", N: 1},
 				{Name: "stored", N: 6},
 				{Name: "undated", Reason: "received", N: 1},
 				{Name: "unreadable", N: 2},

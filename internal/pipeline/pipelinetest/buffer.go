@@ -44,6 +44,7 @@ func TestBuffer(t *testing.T, open func(t *testing.T) pipeline.Buffer) {
 		{"WaitsForABacklog", waitsForBacklog},
 		{"WakesUp", wakesUp},
 		{"SettlesEachOutcome", settlesEachOutcome},
+		{"NamesTheSources", namesSources},
 		{"SettleMayBeRepeated", settleMayBeRepeated},
 		{"KeepsDoubt", keepsDoubt},
 		{"RefusesFalseReceipts", refusesFalseReceipts},

@@ -200,12 +200,13 @@ func wakesUp(t *testing.T, b pipeline.Buffer) {
 func settlesEachOutcome(t *testing.T, b pipeline.Buffer) {
 	t.Helper()
 	var events []event.Event
-	for n := range 6 {
+	for n := range 7 {
 		events = append(events, testEvent(n, 0))
 	}
 	appendEvents(t, b, events...)
 	batch := next(t, b, testLimits())
 	settle(t, b, batch, pipeline.Receipt{
+		Skipped:  []pipeline.Rejection{{Index: 6, Reason: "severity"}},
 		Rejected: []pipeline.Rejection{{Index: 1, Reason: "too_large", Detail: "1 MB is the limit"}},
 		Altered:  []pipeline.Rejection{{Index: 2, Reason: "trimmed"}},
 		Retry:    []int{5, 3},
@@ -214,6 +215,19 @@ func settlesEachOutcome(t *testing.T, b pipeline.Buffer) {
 	wantIDs(t, again, 3, 5)
 	settle(t, b, again, pipeline.Receipt{})
 	wantNothing(t, b)
+}
+
+func namesSources(t *testing.T, b pipeline.Buffer) {
+	t.Helper()
+	appendEvents(t, b, testEvent(1, 0), testEvent(3, 0))
+	if _, err := b.Append(t.Context(), "webhook", intakeOf(testEvent(2, 0), testEvent(3, 0))); err != nil {
+		t.Fatalf("append: %v", err)
+	}
+	batch := next(t, b, testLimits())
+	wantIDs(t, batch, 1, 2, 3)
+	if want := []string{"poll", "webhook", "poll"}; !slices.Equal(want, batch.Sources) {
+		t.Errorf("the events came by %q, want %q", batch.Sources, want)
+	}
 }
 
 func settleMayBeRepeated(t *testing.T, b pipeline.Buffer) {
@@ -267,6 +281,10 @@ func refusesFalseReceipts(t *testing.T, b pipeline.Buffer) {
 		"rejected index negative":   {Rejected: reject(-1)},
 		"altered index too large":   {Altered: reject(2)},
 		"retry index too large":     {Retry: []int{2}},
+		"skipped index too large":   {Skipped: reject(2)},
+		"skipped and retried":       {Skipped: reject(0), Retry: []int{0}},
+		"skipped and rejected":      {Skipped: reject(0), Rejected: reject(0)},
+		"altered and skipped":       {Skipped: reject(0), Altered: reject(0)},
 		"rejected twice":            {Rejected: reject(1, 1)},
 		"retried twice":             {Retry: []int{0, 0}},
 		"rejected and retried":      {Rejected: reject(0), Retry: []int{0}},
@@ -403,6 +421,8 @@ func (m *model) settle(rt *rapid.T) {
 			m.open[e.LogID] = e
 		case 2:
 			r.Altered = append(r.Altered, pipeline.Rejection{Index: i, Reason: "trimmed"})
+		case 3:
+			r.Skipped = append(r.Skipped, pipeline.Rejection{Index: i, Reason: "severity"})
 		}
 	}
 	settle(m.t, m.b, batch, r)

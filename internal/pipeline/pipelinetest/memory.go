@@ -48,6 +48,7 @@ type Memory struct {
 type memoryRow struct {
 	event  event.Event
 	to     pipeline.Destination
+	source string    // that brought it
 	since  time.Time // when it became available
 	leased bool
 	doubt  pipeline.Doubt
@@ -96,7 +97,7 @@ func (m *Memory) Append(ctx context.Context, source string, in pipeline.Intake) 
 			continue
 		}
 		ids[e.Event.LogID] = true
-		row := &memoryRow{event: e.Event, to: e.Destination, since: now}
+		row := &memoryRow{event: e.Event, to: e.Destination, source: source, since: now}
 		row.event.Raw = bytes.Clone(e.Event.Raw)
 		fresh = append(fresh, row)
 		size += int64(len(e.Event.Raw))
@@ -265,6 +266,7 @@ func (m *Memory) lease(rows []*memoryRow) pipeline.Batch {
 		m.leases[m.lastKey] = r
 		b.Events = append(b.Events, r.event)
 		b.Keys = append(b.Keys, m.lastKey)
+		b.Sources = append(b.Sources, r.source)
 		b.Doubt = b.Doubt.Join(r.doubt)
 	}
 	return b
@@ -276,7 +278,7 @@ func (m *Memory) Settle(ctx context.Context, b pipeline.Batch, r pipeline.Receip
 		return context.Cause(ctx)
 	}
 	named := make(map[int]bool)
-	for _, i := range slices.Concat(indexes(r.Rejected), r.Retry) {
+	for _, i := range slices.Concat(indexes(r.Rejected), indexes(r.Skipped), r.Retry) {
 		if i < 0 || i >= len(b.Keys) || named[i] {
 			return fmt.Errorf("settle batch of %d: index %d: %w", len(b.Keys), i, errBadReceipt)
 		}
@@ -292,6 +294,11 @@ func (m *Memory) Settle(ctx context.Context, b pipeline.Batch, r pipeline.Receip
 	for _, x := range slices.Concat(r.Rejected, r.Altered) {
 		if row := m.leases[b.Keys[x.Index]]; row != nil {
 			m.letters = append(m.letters, DeadLetter{LogID: row.event.LogID, Reason: x.Reason, Raw: row.event.Raw})
+		}
+	}
+	for _, x := range r.Skipped {
+		if m.leases[b.Keys[x.Index]] != nil {
+			m.skipped[x.Reason]++
 		}
 	}
 	gone := make(map[*memoryRow]bool)

@@ -149,8 +149,8 @@ func checkReceipt(t tester, b pipeline.Batch, r pipeline.Receipt) {
 	for _, i := range r.Retry {
 		claim(i, "to be tried again")
 	}
-	for _, x := range slices.Concat(r.Rejected, r.Altered) {
-		claim(x.Index, "rejected or altered")
+	for _, x := range slices.Concat(r.Rejected, r.Skipped, r.Altered) {
+		claim(x.Index, "rejected, skipped or altered")
 		if x.Reason == "" || strings.ToLower(x.Reason) != x.Reason || strings.ContainsAny(x.Reason, " -") {
 			t.Fatalf("reason %q is no snake_case word", x.Reason)
 		}
