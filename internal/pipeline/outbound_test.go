@@ -3,8 +3,8 @@ package pipeline_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -68,9 +68,9 @@ func sign(e event.Event, source string) []byte { return append(slices.Clip(e.Raw
 func typed(types ...string) pipeline.Batch {
 	b := pipeline.Batch{Destination: pipeline.Destination{LogGroup: "/g", LogStream: "s"}}
 	for i, typ := range types {
-		b.Events = append(b.Events, event.Event{LogID: fmt.Sprint(i), Type: typ, Raw: []byte(typ), Date: time.Unix(int64(i), 0)})
+		b.Events = append(b.Events, event.Event{LogID: strconv.Itoa(i), Type: typ, Raw: []byte(typ), Date: time.Unix(int64(i), 0)})
 		b.Keys = append(b.Keys, int64(100+i))
-		b.Sources = append(b.Sources, fmt.Sprint(i))
+		b.Sources = append(b.Sources, strconv.Itoa(i))
 	}
 	return b
 }

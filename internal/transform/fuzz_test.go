@@ -1,6 +1,8 @@
 package transform_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +34,35 @@ func FuzzRoute(f *testing.F) {
 		odd := func(s string) bool { return strings.ContainsAny(s, ":*\n\x1b") || !utf8.ValidString(s) }
 		if !odd(group+stream) && odd(d.LogGroup+d.LogStream) {
 			t.Errorf("%q leaves its place: %q", typ, d)
+		}
+	})
+}
+
+// FuzzShape holds that a shape keeps the bytes of every record, whatever is in them,
+// and adds no name that is there.
+func FuzzShape(f *testing.F) {
+	shape, growth, err := transform.NewShape("acme", allFields, allCopies)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(`{"log_id":"1","severity":1,"details":{"request":{"ip":"\ud83d\ude00"}}}`), "fp", "poll")
+	f.Add([]byte(" {\n} "), "", "")
+	f.Add([]byte(`{"a":`), "\xff", "\n\"")
+	f.Add([]byte(`{"details":{"error":{"message":"`+strings.Repeat(`\ud83d\ude00`, 60)+`"}},"\u0065rror":2}`), "fp", "poll")
+	f.Fuzz(func(t *testing.T, raw []byte, typ, source string) {
+		before := bytes.Clone(raw)
+		got := shape(event.Event{LogID: "1", Type: typ, Raw: raw}, source)
+		if !bytes.Equal(before, raw) {
+			t.Fatalf("the event was written to: %q became %q", before, raw)
+		}
+		if !json.Valid(raw) || bytes.TrimLeft(raw, " \t\r\n")[0] != '{' {
+			if !bytes.Equal(raw, got) {
+				t.Fatalf("%q, which is no object, became %q", raw, got)
+			}
+			return
+		}
+		if err := checkShaped(raw, got, growth); err != nil {
+			t.Fatalf("%q: %v", raw, err)
 		}
 	})
 }
