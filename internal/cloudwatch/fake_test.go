@@ -42,6 +42,10 @@ type cloud struct {
 	// once.
 	lag  time.Duration
 	page int
+	// rates are how many calls of an operation there may be within a second, as the
+	// quotas of an account; more are throttled.
+	rates map[string]int
+	done  map[string][]time.Time // of those within the last second
 }
 
 type logGroup struct {
@@ -81,7 +85,7 @@ type script struct {
 }
 
 func newCloud() *cloud {
-	return &cloud{groups: make(map[string]*logGroup), clock: time.Now}
+	return &cloud{groups: make(map[string]*logGroup), done: make(map[string][]time.Time), clock: time.Now}
 }
 
 // with adds a script.
@@ -185,7 +189,10 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.mu.Lock()
-	out := c.do(op, in)
+	out := refusal("ThrottlingException", "Rate exceeded")
+	if c.within(op) {
+		out = c.do(op, in)
+	}
 	c.mu.Unlock()
 	switch {
 	case scripted && a.status != 0:
@@ -231,6 +238,20 @@ func (c *cloud) note(x call) (answer, bool) {
 		return s.answer, true
 	}
 	return answer{}, false
+}
+
+// within reports whether an operation keeps to its rate.
+func (c *cloud) within(op string) bool {
+	limit, ok := c.rates[op]
+	if !ok {
+		return true
+	}
+	c.done[op] = slices.DeleteFunc(c.done[op], func(at time.Time) bool { return time.Since(at) >= time.Second })
+	if len(c.done[op]) >= limit {
+		return false
+	}
+	c.done[op] = append(c.done[op], time.Now())
+	return true
 }
 
 func write(w http.ResponseWriter, a answer) {

@@ -62,7 +62,7 @@ func New(ctx context.Context, c Config, d Deps) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{config: c, region: region, client: client, logger: d.Logger, metrics: newMetrics(d.Registerer, d.Tenant)}
+	s := &Sink{config: c, region: region, client: client, logger: d.Logger, metrics: newMetrics(d.Registerer, d.Tenant), targets: newTargets()}
 	if c.Compression == CompressNone {
 		s.gzip.Store(gzipOff)
 	}

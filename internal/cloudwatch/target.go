@@ -13,18 +13,60 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/smithy-go/middleware"
 	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
 
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 )
 
-// targets sees to it that a destination is made by one caller at a time.
-type targets struct{ flight singleflight.Group }
+// targets sees to it that a destination is made by one caller at a time, and that
+// many are not made faster than AWS lets.
+type targets struct {
+	flight          singleflight.Group
+	groups, streams *pace
+}
 
-// createTries is how often an operation that collides with another change is
-// tried, createWait the first wait between; it doubles.
+// A pace is the rate of changes of a kind. What AWS throttles halves it, down to one
+// a second, as others use the account too; what it carries out raises it again.
+type pace struct {
+	*rate.Limiter
+	most rate.Limit
+}
+
+// newPace makes a pace of so many a second at the most, and some at once.
+func newPace(most rate.Limit) *pace { return &pace{rate.NewLimiter(most, 2+int(most)/10), most} }
+
+// answered learns from the answer to a change.
+func (p *pace) answered(err error) {
+	if is(err, throttled) {
+		p.SetLimit(max(1, p.Limit()/2))
+	} else if p.Limit() < p.most {
+		p.SetLimit(min(p.most, p.Limit()+0.5))
+	}
+}
+
+// How many groups and streams a sink makes in a second: half of what an account may
+// in a Region, which are 10 and 50, as others use it too. A group is followed by
+// PutRetentionPolicy, of which there may be 5.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html
 const (
-	createTries = 4
-	createWait  = 250 * time.Millisecond
+	groupsPerSecond  = 5
+	streamsPerSecond = 25
+)
+
+// newTargets makes the paces.
+func newTargets() targets {
+	return targets{groups: newPace(groupsPerSecond), streams: newPace(streamsPerSecond)}
+}
+
+// createTries is how often an operation that collides with another change is tried,
+// rateTries how often one that comes too fast all the same is, as others use the
+// account too: a retention that is not set now is never set. createWait is the first
+// wait between; it doubles up to createWaitMost.
+const (
+	createTries    = 4
+	rateTries      = 8
+	createWait     = 250 * time.Millisecond
+	createWaitMost = 4 * time.Second
 )
 
 // Check asks CloudWatch Logs about a destination, at the start of the program:
@@ -122,7 +164,7 @@ func (s *Sink) create(ctx context.Context, dest pipeline.Destination) error {
 
 // createStream makes the stream of a destination.
 func (s *Sink) createStream(ctx context.Context, dest pipeline.Destination) error {
-	made, err := s.make(ctx, func() error {
+	made, err := s.make(ctx, s.targets.streams, func() error {
 		_, err := invoke(ctx, s, opCreateStream, &logs.CreateLogStreamInput{
 			LogGroupName: aws.String(dest.LogGroup), LogStreamName: aws.String(dest.LogStream),
 		}, s.client.CreateLogStream, func(o *logs.CreateLogStreamOutput) middleware.Metadata { return o.ResultMetadata })
@@ -144,7 +186,7 @@ func (s *Sink) createGroup(ctx context.Context, dest pipeline.Destination) error
 	if s.config.KMSKeyID != "" {
 		in.KmsKeyId = aws.String(s.config.KMSKeyID)
 	}
-	made, err := s.make(ctx, func() error {
+	made, err := s.make(ctx, s.targets.groups, func() error {
 		_, err := invoke(ctx, s, opCreateGroup, in, s.client.CreateLogGroup,
 			func(o *logs.CreateLogGroupOutput) middleware.Metadata { return o.ResultMetadata })
 		return err
@@ -164,7 +206,7 @@ func (s *Sink) setRetention(ctx context.Context, dest pipeline.Destination) {
 	if days == 0 {
 		return
 	}
-	_, err := s.make(ctx, func() error {
+	_, err := s.make(ctx, s.targets.groups, func() error {
 		_, err := invoke(ctx, s, opRetention, &logs.PutRetentionPolicyInput{
 			LogGroupName: aws.String(dest.LogGroup), RetentionInDays: aws.Int32(int32(days)), //nolint:gosec // one of retentionDays
 		}, s.client.PutRetentionPolicy, func(o *logs.PutRetentionPolicyOutput) middleware.Metadata { return o.ResultMetadata })
@@ -179,23 +221,30 @@ func (s *Sink) setRetention(ctx context.Context, dest pipeline.Destination) {
 	s.windows.retention(dest.LogGroup, days, s.clock.now())
 }
 
-// make carries out a change: again when it collides with another one, and well
-// when what it makes is there already. made says whether this call did it.
-func (s *Sink) make(ctx context.Context, change func() error) (made bool, err error) {
+// make carries out a change within a rate: again when it collides with another one
+// or is throttled, and well when what it makes is there already. made says whether
+// this call did it.
+func (s *Sink) make(ctx context.Context, within *pace, change func() error) (made bool, err error) {
 	wait := createWait
 	for try := 1; ; try++ {
-		switch err = change(); {
+		if err := within.Wait(ctx); err != nil {
+			return false, fmt.Errorf("wait for the rate of AWS: %w", err)
+		}
+		err = change()
+		within.answered(err)
+		switch {
 		case err == nil:
 			return true, nil
 		case is(err, existing):
 			return false, nil
-		case !is(err, contended) || try == createTries:
+		case is(err, contended) && try < createTries, is(err, throttled) && try < rateTries:
+		default:
 			return false, err
 		}
 		if err := pipeline.Wait(ctx, wait); err != nil {
 			return false, fmt.Errorf("wait for another change: %w", err)
 		}
-		wait *= 2
+		wait = min(2*wait, createWaitMost)
 	}
 }
 
