@@ -65,7 +65,9 @@ type Destination struct {
 // stream holds a colon.
 func (d Destination) strand() string { return d.LogGroup + ":" + d.LogStream }
 
-// A Route finds the destination of an event. It is pure.
+// A Route finds the destination of an event that is about to be stored. The buffer
+// keeps it with the event; asked again, a route may answer differently. It is safe
+// for concurrent use.
 type Route func(e event.Event) Destination
 
 // An Intake is a page after its transforms, ready to be stored.

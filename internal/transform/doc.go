@@ -1,7 +1,8 @@
 // Package transform holds what happens to an event between a source and the
-// buffer: the filter that says whether it goes on, and the route that gives it its
-// destination.
+// buffer, the filter that says whether it goes on and the route that gives it its
+// destination, and what happens to it between the buffer and the sink, the shape of
+// its message.
 //
-// Everything here is pure: the same event gives the same answer, so that an
-// event that is fetched twice is treated alike.
+// Everything here is pure, but for the bound of Routes: the same event gives the same
+// answer, so that an event that is fetched twice is treated alike.
 package transform

@@ -13,27 +13,38 @@ import (
 )
 
 // FuzzRoute holds that a template which is taken makes names of bounded length in
-// which the event stays within its place.
+// which the event stays within its place, and a bounded number of them.
 func FuzzRoute(f *testing.F) {
-	f.Add("/auth0/{tenant}", "{date}/{category}", "fp", int64(1_795_424_400))
-	f.Add("{type}", "{", "../b:*\n\x1b[31m", int64(0))
-	f.Add("}{type}", "a{b{type}}", strings.Repeat("\xff", 600), int64(-1<<62))
-	f.Fuzz(func(t *testing.T, group, stream, typ string, at int64) {
-		route, fixed, err := transform.NewRoute("acme", group, stream)
+	f.Add("/auth0/{tenant}", "{date}/{category}", "fp", int64(1_795_424_400), []byte(`{"client_id":"a"}`))
+	f.Add("{type}", "{", "../b:*\n\x1b[31m", int64(0), []byte(`{`))
+	f.Add("}{type}", "a{b{type}}", strings.Repeat("\xff", 600), int64(-1<<62), []byte(nil))
+	f.Add("{client}/{organization}", "{connection}", "s", int64(1), []byte(`{"client_id":"aws","organization_id":"..","connection":"\u0000*"}`))
+	f.Fuzz(func(t *testing.T, group, stream, typ string, at int64, raw []byte) {
+		routes, err := transform.NewRoutes("acme", group, stream, 2)
 		if err != nil {
 			return
 		}
-		e := event.Event{Type: typ, Date: time.Unix(at, 0)}
-		d := route(e)
+		e := event.Event{Type: typ, Date: time.Unix(at, 0), Raw: raw}
+		d := routes.Route(e)
 		if utf8.RuneCountInString(d.LogGroup) > 512 || utf8.RuneCountInString(d.LogStream) > 512 || d.LogGroup == "" || d.LogStream == "" {
 			t.Errorf("destination %q", d)
 		}
-		if fixed && d != route(event.Event{}) {
+		if routes.Fixed() && d != routes.Route(event.Event{}) {
 			t.Errorf("%q, %q is said to be fixed, and is not", group, stream)
 		}
 		odd := func(s string) bool { return strings.ContainsAny(s, ":*\n\x1b") || !utf8.ValidString(s) }
 		if !odd(group+stream) && odd(d.LogGroup+d.LogStream) {
 			t.Errorf("%q leaves its place: %q", typ, d)
+		}
+		slashes := func(s string) int { return strings.Count(s, "/") }
+		if len(group+stream) < 100 && slashes(group+stream) != slashes(d.LogGroup+d.LogStream) {
+			t.Errorf("%q adds a slash to %q: %q", e.Raw, group+" "+stream, d)
+		}
+		if strings.HasPrefix(d.LogGroup, "aws/") && !strings.HasPrefix(strings.ToLower(group), "aws/") {
+			t.Errorf("%q becomes %q", group, d.LogGroup)
+		}
+		if again := routes.Route(e); again != d {
+			t.Errorf("the same event goes to %q, then to %q", d, again)
 		}
 	})
 }
