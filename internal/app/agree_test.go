@@ -19,6 +19,12 @@ func TestPartsAgreeWithTheConfiguration(t *testing.T) {
 	if diff := cmp.Diff(config.Placeholders(), transform.Placeholders()); diff != "" {
 		t.Errorf("placeholders (-config +transform):\n%s", diff)
 	}
+	if diff := cmp.Diff(config.FieldWords(), transform.FieldWords()); diff != "" {
+		t.Errorf("what a field can hold (-config +transform):\n%s", diff)
+	}
+	if diff := cmp.Diff(config.ReservedMembers(), transform.ReservedMembers()); diff != "" {
+		t.Errorf("names that cannot be added (-config +transform):\n%s", diff)
+	}
 	c := config.NewTenant()
 	type poll struct {
 		Interval, Overlap time.Duration

@@ -34,6 +34,7 @@ type tenant struct {
 	ingests []*pipeline.Ingest // one for each source
 	check   *pipeline.Check    // nil without both a poll and a push
 	deliver *pipeline.Deliver
+	routes  *transform.Routes
 	// fixed is the destination when it is the same for every event.
 	fixed *pipeline.Destination
 
@@ -64,13 +65,12 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	if built.sink, err = a.cloudwatchSink(ctx, t, logger); err != nil {
 		return nil, err
 	}
-	route, fixed, err := transform.NewRoute(t.Name, t.CloudWatch.LogGroup, t.CloudWatch.LogStream)
-	if err != nil {
-		return nil, misconfigured("read the destination", err)
+	if err := a.addRoutes(ctx, t, built); err != nil {
+		return nil, err
 	}
-	if fixed {
-		to := route(event.Event{})
-		built.fixed = &to
+	out, err := outbound(t, built.sink)
+	if err != nil {
+		return nil, err
 	}
 	if a.opts.once() {
 		built.finish = func() { a.once.tenantDone(t.Name) }
@@ -82,13 +82,14 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 		return nil, err
 	}
 	ingest := pipeline.Ingest{
-		Buffer: built.buffer, Transforms: transforms, Skips: new(pipeline.Skips), Route: route, Logger: logger, Metrics: metrics, Report: report,
+		Buffer: built.buffer, Transforms: transforms, Skips: new(pipeline.Skips), Route: built.routes.Route,
+		Logger: logger, Metrics: metrics, Report: report,
 	}
 	if err := a.addSources(ctx, t, built, &ingest); err != nil {
 		return nil, err
 	}
 	built.deliver = &pipeline.Deliver{
-		Buffer: built.buffer, Sink: built.sink, InFlight: t.CloudWatch.InFlight,
+		Buffer: built.buffer, Sink: out, InFlight: t.CloudWatch.InFlight,
 		Logger: logger, Metrics: metrics, Report: report, OnSettled: built.noteSettled,
 	}
 	return built, nil
@@ -104,7 +105,7 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 	add := func(s pipeline.Source, onCaughtUp func(), onStored stored) {
 		built.ingests = append(built.ingests, &pipeline.Ingest{
 			Source: s, Buffer: like.Buffer, Transforms: like.Transforms, Skips: like.Skips, Route: like.Route, Logger: like.Logger, Metrics: like.Metrics,
-			Report: like.Report, OnCaughtUp: onCaughtUp, OnStored: onStored,
+			Report: like.Report, OnCaughtUp: onCaughtUp, OnStored: built.keepRoutes(ctx, onStored),
 		})
 	}
 	if a.opts.Import != nil {

@@ -131,8 +131,11 @@ type SQS struct {
 
 // CloudWatch is a tenant's destination in CloudWatch Logs.
 type CloudWatch struct {
-	LogGroup       string            `yaml:"log_group" default:"/auth0/{tenant}" doc:"Log group. It may hold {tenant}, {date} (UTC day of the event), {type} and {category}."`
+	LogGroup       string            `yaml:"log_group" default:"/auth0/{tenant}" doc:"Log group. It may hold {tenant}; of an event {date} (UTC day), {year}, {month}, {day}, {hour}, {type}, {category}, {severity}, {organization} (organization_id), {client} (client_id) and {connection} (its name). What an event does not have is 'none'. See the guide on rules."`
 	LogStream      string            `yaml:"log_stream" default:"logs" example:"{category}/{date}" doc:"Log stream within the group; it may hold the same placeholders."`
+	MaxStreams     int               `yaml:"max_streams" default:"200" min:"1" max:"10000" doc:"How many combinations of values other than dates the templates may make at a time, if they hold {type}, {organization}, {client} or {connection}. In further ones these become 'other', until one has not been used for a day."`
+	Fields         map[string]string `yaml:"fields" example:"severity=severity,title=type_title,stage=text:prod" doc:"Members to put in front of those of each message, by name: tenant, type_title, category, severity, source, or text: with a constant text. A name that the event has itself is left to it. At most 20. Without fields and copy a message is the event as received."`
+	Copy           map[string]string `yaml:"copy" example:"request_ip=details.request.ip,error=details.error.message" doc:"Values of the event to put in front of the message a second time, by name and path: texts (the first 256 bytes), numbers, true and false. Logs Insights discovers the first 200 fields of an event only. At most 20."`
 	Create         bool              `yaml:"create" default:"true" doc:"Create the group and the stream when they are missing."`
 	RetentionDays  int               `yaml:"retention_days" default:"0" enum:"0,1,3,5,7,14,30,60,90,120,150,180,365,400,545,731,1096,1827,2192,2557,2922,3288,3653" doc:"Retention of a group that gapless creates, in days; 0 is for ever. A group that exists keeps its own, because a shorter one deletes data."`
 	LogGroupClass  string            `yaml:"log_group_class" enum:"STANDARD,INFREQUENT_ACCESS,ESSENTIALS" doc:"Class of a group that gapless creates; AWS never lets it change. When empty AWS takes STANDARD."`

@@ -19,7 +19,28 @@ const (
 
 // Placeholders returns the names that log_group and log_stream may hold in
 // braces.
-func Placeholders() []string { return []string{"tenant", "date", "type", "category"} }
+func Placeholders() []string {
+	return []string{"tenant", "date", "year", "month", "day", "hour", "type", "category", "severity", "organization", "client", "connection"}
+}
+
+// maxValue is the most characters that a value of an event adds to a name.
+const maxValue = 64
+
+// shortValues and longValues are what the placeholders but {tenant} may become.
+func shortValues(tenant string) *strings.Replacer { return replacer(tenant, "s") }
+
+func longValues(tenant string) *strings.Replacer {
+	return replacer(tenant, strings.Repeat("s", maxValue))
+}
+
+// replacer puts a value in the place of each placeholder.
+func replacer(tenant, value string) *strings.Replacer {
+	pairs := []string{"{tenant}", tenant, "{date}", "2006-01-02", "{year}", "2006", "{month}", "01", "{day}", "02", "{hour}", "15", "{severity}", "critical"}
+	for _, name := range Placeholders() {
+		pairs = append(pairs, "{"+name+"}", value) // of two for the same the first counts
+	}
+	return strings.NewReplacer(pairs...)
+}
 
 // checkCloudWatch checks a tenant's destination. path ends with a dot.
 func (l *loader) checkCloudWatch(path string, t *Tenant) {
@@ -32,6 +53,7 @@ func (l *loader) checkCloudWatch(path string, t *Tenant) {
 		l.complain(path+"kms_key_id", "is longer than 256 characters", "Write the ARN of the key.")
 	}
 	l.checkTags(path+"tags", cw.Tags)
+	l.checkShape(path, cw)
 }
 
 // groupRules returns what is wrong with the name of a log group, empty for
@@ -79,12 +101,12 @@ func (l *loader) checkTemplate(path, text, tenant string, rules func(string) (st
 	if !matches(namePattern, tenant) {
 		tenant = "t" // it has a problem of its own
 	}
-	sample := strings.NewReplacer("{tenant}", tenant, "{date}", "2006-01-02", "{type}", "s", "{category}", "other").Replace(text)
+	sample := shortValues(tenant).Replace(text)
 	if problem, fix := rules(sample); problem != "" {
 		l.complain(path, problem, fix)
 		return
 	}
-	if len(sample) > maxName {
+	if len(longValues(tenant).Replace(text)) > maxName {
 		l.complain(path, fmt.Sprintf("makes a name of more than %d characters", maxName), "Write a shorter one.")
 	}
 }

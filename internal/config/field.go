@@ -263,7 +263,8 @@ func (f *field) sample(other string) string {
 }
 
 // parseMap reads "key=value,key=value". There is no way to write a comma within a
-// value: the tags of AWS, the only map, cannot hold one.
+// value: the tags of AWS and paths hold none, and a constant text with one can be
+// written in the file.
 func parseMap(text string, v reflect.Value) *fault {
 	m := map[string]string{}
 	for pair := range strings.SplitSeq(text, ",") {

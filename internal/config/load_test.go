@@ -89,7 +89,7 @@ func TestDefaults(t *testing.T) {
 		SQS:     config.SQS{Receivers: 4},
 		Filter:  config.Filter{MinLevel: -1},
 		CloudWatch: config.CloudWatch{
-			LogGroup: "/auth0/{tenant}", LogStream: "logs", Create: true,
+			LogGroup: "/auth0/{tenant}", LogStream: "logs", MaxStreams: 200, Create: true,
 			Linger: 200 * time.Millisecond, InFlight: 4, Compression: "gzip", InDoubtWait: 15 * time.Second, RequestTimeout: 30 * time.Second,
 			TooOld: config.Restamp, TooNew: config.Restamp, TooLarge: config.Trim,
 		},

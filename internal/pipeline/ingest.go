@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -179,8 +178,8 @@ func (in *Ingest) intake(p event.Page, received time.Time) (_ Intake, skipped []
 	}
 	for _, e := range p.Events {
 		e, verdict := transformed(in.Transforms, e)
-		if verdict.Withhold { // as the transform has left it
-			out.Unreadable = append(slices.Clip(out.Unreadable), event.Unreadable{Raw: e.Raw, Reason: cmp.Or(verdict.Detail, verdict.Reason)})
+		if verdict.Withhold {
+			out.Unreadable = append(slices.Clip(out.Unreadable), event.Unreadable{Raw: e.Raw, Reason: verdict.Reason})
 			continue
 		}
 		if verdict.Skip {

@@ -34,6 +34,9 @@ type Outbound struct {
 
 var _ Sink = (*Outbound)(nil)
 
+// reasonWithheld is the counted reason for which a withheld event is rejected.
+const reasonWithheld = "withheld"
+
 // Limits returns what a batch may hold at this moment, see Sink.
 func (o *Outbound) Limits() Limits {
 	l := o.Sink.Limits()
@@ -63,10 +66,10 @@ func (o *Outbound) change(b Batch) (out Batch, places []int, left Receipt) {
 		e, v := transformed(o.Transforms, e)
 		switch {
 		case v.Withhold:
-			left.Rejected = append(left.Rejected, Rejection{Index: i, Reason: v.Reason, Detail: v.Detail})
+			left.Rejected = append(left.Rejected, Rejection{Index: i, Reason: reasonWithheld, Detail: v.Reason})
 			continue
 		case v.Skip:
-			left.Skipped = append(left.Skipped, Rejection{Index: i, Reason: v.Reason, Detail: v.Detail})
+			left.Skipped = append(left.Skipped, Rejection{Index: i, Reason: v.Reason})
 			continue
 		}
 		if o.Shape != nil {

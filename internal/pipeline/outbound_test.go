@@ -54,7 +54,7 @@ func sorted(e event.Event) (event.Event, pipeline.Verdict) {
 	case "skip":
 		return e, pipeline.Verdict{Skip: true, Reason: "types"}
 	case "hide":
-		return e, pipeline.Verdict{Withhold: true, Reason: "redaction", Detail: "a rule could not be applied"}
+		return e, pipeline.Verdict{Withhold: true, Reason: "a rule could not be applied"}
 	default:
 		e.Raw = append([]byte("<"), e.Raw...)
 		return e, pipeline.Verdict{}
@@ -95,7 +95,7 @@ func TestOutboundChangesWhatLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := pipeline.Receipt{
-		Rejected: []pipeline.Rejection{{Index: 1, Reason: "too_old"}, {Index: 0, Reason: "redaction", Detail: "a rule could not be applied"}},
+		Rejected: []pipeline.Rejection{{Index: 1, Reason: "too_old"}, {Index: 0, Reason: "withheld", Detail: "a rule could not be applied"}},
 		Skipped:  []pipeline.Rejection{{Index: 6, Reason: "inner"}, {Index: 2, Reason: "types"}, {Index: 4, Reason: "types"}},
 		Altered:  []pipeline.Rejection{{Index: 5, Reason: "too_large"}}, Retry: []int{3}, Doubt: doubt,
 	}
@@ -164,7 +164,7 @@ func TestOutboundNamesEachEventOnce(t *testing.T) {
 				if got[x.Index] != "fine" {
 					t.Fatalf("event %d is %s and %s", x.Index, got[x.Index], what)
 				}
-				if got[x.Index] = what; x.Reason == "redaction" {
+				if got[x.Index] = what; x.Reason == "withheld" {
 					got[x.Index] = "hide"
 				}
 			}
@@ -200,7 +200,7 @@ func TestOutboundInTheLoop(t *testing.T) {
 			t.Errorf("%d delivered, %d dead letters, %d left, skipped %v", got, len(letters), r.buffer.Len(), r.buffer.Skipped())
 		}
 		for _, l := range letters {
-			if l.Reason != "redaction" || strings.HasPrefix(string(l.Raw), "<") {
+			if l.Reason != "withheld" || strings.HasPrefix(string(l.Raw), "<") {
 				t.Errorf("letter %q of %s", l.Raw, l.Reason)
 			}
 		}

@@ -43,15 +43,15 @@ type Transform func(e event.Event) (event.Event, Verdict)
 type Verdict struct {
 	// Skip takes the event out.
 	Skip bool
-	// Withhold keeps an event that is not to be shown as it is from the destination:
-	// it becomes a dead letter.
+	// Withhold says that the event may not be kept as it is, because what should
+	// have been taken out of it could not be: it becomes a dead letter and goes to no
+	// destination. On the way in the Raw that the transform returns with it is all that
+	// is kept; on the way out the event stays as the buffer has it.
 	Withhold bool
-	// Reason is the counted reason of either: a short snake_case word of a
-	// bounded set.
+	// Reason is the counted reason of a skip: a short snake_case word of a
+	// bounded set. Of a withheld event it is a line for a person, which quotes
+	// nothing of the event.
 	Reason string
-	// Detail says more to a person, in one line, without quoting the event; may be
-	// empty.
-	Detail string
 }
 
 // A Destination is a log group and stream; account and Region belong to the

@@ -42,10 +42,12 @@ var (
 	copyForm   = regexp.MustCompile(`^[A-Za-z0-9$_-]+(\.[A-Za-z0-9$_-]+){0,15}$`)
 )
 
-// reservedMembers are the members by which an event is read and trimmed. A member that is
-// added under one of these names would make another event of the message, also for
-// whoever looks for what has arrived.
-var reservedMembers = []string{"_id", "data", "date", "detail", "detail-type", "details", "gapless", "log_id", "logs", "type"}
+// ReservedMembers are the members by which an event is read and trimmed. A member
+// that is added under one of these names would make another event of the message,
+// also for whoever looks for what has arrived.
+func ReservedMembers() []string {
+	return []string{"_id", "data", "date", "detail", "detail-type", "details", "gapless", "log_id", "logs", "type"}
+}
 
 // FieldWords are what a member that is added may hold.
 //
@@ -131,7 +133,7 @@ func checkMemberName(name string) error {
 	if !memberForm.MatchString(name) {
 		return errMemberName
 	}
-	if slices.Contains(reservedMembers, name) {
+	if slices.Contains(ReservedMembers(), name) {
 		return errMemberReserved
 	}
 	return nil
