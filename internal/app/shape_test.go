@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -63,35 +64,47 @@ func (s *site) organisations(t *testing.T, round, n int) map[string]string {
 }
 
 // TestRoutedAndShaped has 300 organisations in a tenant whose log streams are named
-// after them and the severity, of which there may be 50: everything arrives, with its
-// own bytes behind what was added, also through lost answers; the streams are as
-// many as they may be, also after a restart.
+// after them and the severity, of which there may be 50, or as many as there are:
+// everything arrives, with its own bytes behind what was added, also through lost
+// answers; the streams are as many as they may be, also after a restart.
 func TestRoutedAndShaped(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, t.TempDir(), tenant.Unlimited, "acme")
-		defer w.close(t.Context(), t)
-		s := w.sites[0]
-		cw := &w.cfg.Tenants[0].CloudWatch
-		cw.LogStream, cw.MaxStreams = "{severity}/{organization}", 50
-		cw.Fields = map[string]string{"severity": "severity", "title": "type_title", "gapless.tenant": "tenant", "via": "source"}
-		cw.Copy = map[string]string{"ip": "details.request.ip"}
-		s.aws.Add(emulator.Fault{Match: "PutLogEvents", After: 10, Times: 20, Kind: emulator.FaultLost})
-		want := s.organisations(t, 0, 300)
-		w.start(t.Context(), t)
-		<-time.After(2 * time.Minute)
-		w.stop(t.Context(), t, time.Minute)
-		s.checkShaped(t, want, 50)
-		w.start(t.Context(), t)
-		maps.Copy(want, s.organisations(t, 1, 300))
-		<-time.After(2 * time.Minute)
-		s.checkShaped(t, want, 50)
-	})
+	for limit, want := range map[int]shapedStreams{
+		50:  {streams: 52, others: 2},
+		400: {streams: 301}, // with the one of the tenant's own events
+	} {
+		t.Run(strconv.Itoa(limit), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, t.TempDir(), tenant.Unlimited, "acme")
+				defer w.close(t.Context(), t)
+				s := w.sites[0]
+				cw := &w.cfg.Tenants[0].CloudWatch
+				cw.LogStream, cw.MaxStreams = "{severity}/{organization}", limit
+				cw.Fields = map[string]string{"severity": "severity", "title": "type_title", "gapless.tenant": "tenant", "via": "source"}
+				cw.Copy = map[string]string{"ip": "details.request.ip"}
+				s.aws.Add(emulator.Fault{Match: "PutLogEvents", After: 10, Times: 20, Kind: emulator.FaultLost})
+				raws := s.organisations(t, 0, 300)
+				w.start(t.Context(), t)
+				<-time.After(2 * time.Minute)
+				w.stop(t.Context(), t, time.Minute)
+				s.checkShaped(t, raws, want)
+				w.start(t.Context(), t)
+				maps.Copy(raws, s.organisations(t, 1, 300))
+				<-time.After(2 * time.Minute)
+				s.checkShaped(t, raws, want)
+			})
+		})
+	}
 }
+
+// shapedStreams are how many log streams there are, and how many of them are for all
+// others.
+type shapedStreams struct{ streams, others int }
 
 // checkShaped checks that each event is in a log stream of its severity, once, behind
 // what was added to it, and how many streams there are.
-func (s *site) checkShaped(t *testing.T, want map[string]string, limit int) {
+func (s *site) checkShaped(t *testing.T, want map[string]string, made shapedStreams) {
 	t.Helper()
 	const group = "/auth0/acme"
 	streams := s.allStreams(t, group)
@@ -120,8 +133,8 @@ func (s *site) checkShaped(t *testing.T, want map[string]string, limit int) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("messages without what was added (-want +got):\n%.3000s", diff)
 	}
-	if len(streams) != limit+2 || others != 2 {
-		t.Errorf("%d streams, %d of them of all others", len(streams), others)
+	if n := (shapedStreams{len(streams), others}); n != made {
+		t.Errorf("there are %+v, want %+v", n, made)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/gaplesslogs/gapless/internal/event"
-	"github.com/gaplesslogs/gapless/internal/pipeline"
 )
 
 // maxNameLen is the longest name of a log group or stream, in characters
@@ -29,7 +28,7 @@ const (
 	otherName = "other"
 )
 
-// Errors of NewRoute and NewRoutes.
+// Errors of NewRoutes.
 var (
 	errUnknownPlaceholder = errors.New("unknown placeholder")
 	errUnclosed           = errors.New("a brace is not closed")
@@ -103,20 +102,6 @@ func Placeholders() []string {
 		names[i] = p.name
 	}
 	return names
-}
-
-// NewRoute compiles the templates of a log group and a log stream. What an event
-// fills in is confined to its place: what names may not have, and the slash, becomes
-// "_", so does what would be awkward at the beginning or end of a value, and long
-// values are cut. A value that is missing is "none". No value can make a name begin
-// as those do that AWS keeps for itself. fixed says that nothing of an event is
-// filled in, so that all of them go to one destination.
-func NewRoute(tenant, logGroup, logStream string) (route pipeline.Route, fixed bool, err error) {
-	r, err := NewRoutes(tenant, logGroup, logStream, 0)
-	if err != nil {
-		return nil, false, err
-	}
-	return r.Route, r.Fixed(), nil
 }
 
 // A part is a piece of a template: text, or the value of an event.

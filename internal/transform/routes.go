@@ -44,8 +44,12 @@ type place struct {
 	Used time.Time `json:"used"`
 }
 
-// NewRoutes compiles the templates of a log group and a log stream, see NewRoute,
-// for so many combinations of values; 0 bounds nothing.
+// NewRoutes compiles the templates of a log group and a log stream, for so many
+// combinations of values; 0 bounds nothing. What an event fills in is confined to
+// its place: what names may not have, and the slash, becomes "_", so does what would
+// be awkward at the beginning or end of a value, and long values are cut. A value
+// that is missing is "none". No value can make a name begin as those do that AWS
+// keeps for itself.
 func NewRoutes(tenant, logGroup, logStream string, limit int) (*Routes, error) {
 	group, err := compileGroup(logGroup, tenant)
 	if err != nil {

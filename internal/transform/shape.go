@@ -55,7 +55,7 @@ func ReservedMembers() []string {
 //	type_title  Auth0's name of the type, such as Success Login
 //	category    the category of the type, such as auth.login.fail
 //	severity    info, warning, error or critical
-//	source      what brought the event: poll, webhook, sqs or import
+//	source      what brought the event: poll, webhook, sqs or file
 //	text:…      a constant text
 func FieldWords() []string {
 	return []string{"tenant", "type_title", "category", "severity", "source", constantPrefix}
