@@ -16,6 +16,7 @@ import (
 	"github.com/gaplesslogs/gapless/internal/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/event"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
+	"github.com/gaplesslogs/gapless/internal/transform"
 )
 
 // sponge takes every request and says that all is well.
@@ -64,6 +65,39 @@ func BenchmarkDeliver(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := s.Deliver(b.Context(), in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkShaped is BenchmarkDeliver, compressed, with four members put in front of
+// each message, or none.
+func BenchmarkShaped(b *testing.B) {
+	fields := map[string]string{"severity": "severity", "title": "type_title", "tenant": "tenant"}
+	for name, on := range map[string]bool{"plain": false, "shaped": true} {
+		b.Run(name, func(b *testing.B) {
+			d := deps()
+			d.HTTPClient, d.Credentials = &http.Client{Transport: sponge{}}, keys
+			s, err := cloudwatch.New(b.Context(), config(), d)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var to pipeline.Sink = s
+			if on {
+				shape, growth, err := transform.NewShape("acme", fields, map[string]string{"last": "details.end"})
+				if err != nil {
+					b.Fatal(err)
+				}
+				to = &pipeline.Outbound{Sink: s, Shape: shape, Growth: growth}
+			}
+			in := full()
+			in.Events = in.Events[:500] // fits into one call either way
+			b.SetBytes(int64(len(in.Events) * 1500))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := to.Deliver(b.Context(), in); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -27,8 +27,9 @@ func shaped(t *testing.T, s *cloudwatch.Sink, fields map[string]string) *pipelin
 	return &pipeline.Outbound{Sink: s, Shape: shape, Growth: growth}
 }
 
-// stage is a field whose value is the same for all events.
-func stage(value string) map[string]string { return map[string]string{"stage": "text:" + value} }
+// stage is a field whose value is the same for all events, staged what it makes of
+// the beginning of a message.
+var stage = map[string]string{"stage": "text:prod"}
 
 const staged = `{"stage":"prod",`
 
@@ -41,7 +42,7 @@ func TestShapedSinkKeepsTheContract(t *testing.T) {
 		t.Helper()
 		c := newCloud()
 		s, _ := open(t, c, config())
-		return shaped(t, s, stage("prod")), func() []pipelinetest.Stored {
+		return shaped(t, s, stage), func() []pipelinetest.Stored {
 			all := c.stored()
 			for i := range all {
 				if message, ok := strings.CutPrefix(all[i].Message, staged); ok {
@@ -60,7 +61,7 @@ func TestShapedBatchesFitIntoOneCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud()
 		s, _ := open(t, c, config())
-		o := shaped(t, s, stage("prod"))
+		o := shaped(t, s, stage)
 		l := o.Limits()
 		var events []event.Event
 		for left := l.MaxBytes; left > 0; {
@@ -112,7 +113,7 @@ func TestGrownOverTheLimit(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCloud()
 				s, _ := open(t, c, config(func(c *cloudwatch.Config) { c.TooLarge = policy }))
-				o := shaped(t, s, stage("prod"))
+				o := shaped(t, s, stage)
 				added := len(staged) - 1
 				fits, grows := heavy("fits", cloudwatch.MaxMessageBytes-added), heavy("grows", cloudwatch.MaxMessageBytes-added+1)
 				r := deliverBy(t, o, batch(ev("before", time.Now()), fits, grows, ev("after", time.Now())))
@@ -133,7 +134,7 @@ func TestGrownOverTheLimit(t *testing.T) {
 // with other fields, or without any, as after a change of the configuration.
 func TestAnotherShapeIsFoundAgain(t *testing.T) {
 	t.Parallel()
-	for name, fields := range map[string]map[string]string{"the same": stage("prod"), "another": {"where": "tenant", "stage": "text:test"}, "none": nil} {
+	for name, fields := range map[string]map[string]string{"the same": stage, "another": {"where": "tenant", "stage": "text:test"}, "none": nil} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -144,7 +145,7 @@ func TestAnotherShapeIsFoundAgain(t *testing.T) {
 				events := []event.Event{ev("a", time.Now()), ev("b", time.Now()), {LogID: event.SyntheticPrefix + "0", Date: time.Now(), Raw: []byte(`{"type":"s"}`)}}
 				b := batch(events...)
 				began := time.Now()
-				_, err := shaped(t, s, stage("prod")).Deliver(t.Context(), b)
+				_, err := shaped(t, s, stage).Deliver(t.Context(), b)
 				if !pipeline.Classify(err).OutcomeUnknown {
 					t.Fatalf("error %v", err)
 				}

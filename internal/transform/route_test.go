@@ -21,10 +21,10 @@ var day = time.Date(2026, 11, 23, 23, 59, 59, 0, time.UTC)
 // rec is an event of a record.
 func rec(raw string) event.Event { return event.Event{LogID: "1", Raw: []byte(raw)} }
 
-// newRoute returns what a pair of templates makes of events, without a bound, and
+// newRoute returns what a pair of templates of tenant acme makes of events, without a bound, and
 // whether it is the same for all.
-func newRoute(tenant, group, stream string) (route pipeline.Route, fixed bool, err error) {
-	r, err := transform.NewRoutes(tenant, group, stream, 0)
+func newRoute(group, stream string) (route pipeline.Route, fixed bool, err error) {
+	r, err := transform.NewRoutes("acme", group, stream, 0)
 	if err != nil {
 		return nil, false, err
 	}
@@ -69,7 +69,7 @@ func TestRoute(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			route, fixed, err := newRoute("acme", tt.group, tt.stream)
+			route, fixed, err := newRoute(tt.group, tt.stream)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,11 +90,11 @@ func TestRouteRefusesBadTemplates(t *testing.T) {
 		"{date":  "a brace is not closed",
 		"":       "it is empty",
 	} {
-		_, _, err := newRoute("acme", "/a", template)
+		_, _, err := newRoute("/a", template)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "log_stream") {
 			t.Errorf("stream template %q: got error %v, want one with %q", template, err, want)
 		}
-		if _, _, err := newRoute("acme", template, "s"); err == nil || !strings.Contains(err.Error(), "log_group") {
+		if _, _, err := newRoute(template, "s"); err == nil || !strings.Contains(err.Error(), "log_group") {
 			t.Errorf("group template %q: got error %v, want one that names log_group", template, err)
 		}
 	}
@@ -103,7 +103,7 @@ func TestRouteRefusesBadTemplates(t *testing.T) {
 // Whatever an event says, the names stay valid for AWS and the value in its place.
 func TestRouteConfinesEveryValue(t *testing.T) {
 	t.Parallel()
-	route, _, err := newRoute("acme", "/auth0/{type}/{organization}/end", "a/{client}/{connection}/b")
+	route, _, err := newRoute("/auth0/{type}/{organization}/end", "a/{client}/{connection}/b")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/gaplesslogs/gapless/internal/transform"
 )
 
-// of is an event of an organisation and a type.
-func of(org int, typ string, at time.Time) event.Event {
+// ofOrg is an event of an organisation and a type.
+func ofOrg(org int, typ string, at time.Time) event.Event {
 	return event.Event{LogID: "1", Type: typ, Date: at, Raw: fmt.Appendf(nil, `{"organization_id":"org_%d"}`, org)}
 }
 
@@ -36,7 +36,7 @@ func TestRoutesAreBounded(t *testing.T) {
 		others := 0
 		r.OnOther = func() { others++ }
 		route := func(org int, typ string) string {
-			d := r.Route(of(org, typ, time.Now()))
+			d := r.Route(ofOrg(org, typ, time.Now()))
 			return strings.TrimPrefix(d.LogGroup, "/a/") + " " + strings.TrimSuffix(d.LogStream, "/"+time.Now().UTC().Format("2006-01-02"))
 		}
 		expect := func(org int, typ, want string) {
@@ -69,7 +69,7 @@ func TestRoutesWithoutOpenValuesAreNotBounded(t *testing.T) {
 	t.Parallel()
 	r := mustRoutes(t, "/a", "{category}/{hour}", 1)
 	for _, typ := range []string{"s", "fp", "seccft"} {
-		if d := r.Route(of(1, typ, day)); strings.Contains(d.LogStream, "other") {
+		if d := r.Route(ofOrg(1, typ, day)); strings.Contains(d.LogStream, "other") {
 			t.Errorf("type %s goes to %q", typ, d)
 		}
 	}
@@ -83,7 +83,7 @@ func TestRoutesSurviveARestart(t *testing.T) {
 	const group, stream = "/a/{tenant}", "{organization}"
 	r := mustRoutes(t, group, stream, 3)
 	for org := range 3 {
-		r.Route(of(org, "s", day))
+		r.Route(ofOrg(org, "s", day))
 	}
 	state, err := r.State()
 	if err != nil || state == nil {
@@ -114,7 +114,7 @@ func TestRoutesSurviveARestart(t *testing.T) {
 				if _, err := fmt.Sscanf(w, "org_%d %s", &org, &want); err != nil {
 					t.Fatal(err)
 				}
-				if d := r.Route(of(org, "s", day)); d.LogStream != want {
+				if d := r.Route(ofOrg(org, "s", day)); d.LogStream != want {
 					t.Errorf("organisation %d goes to %q, want %q", org, d.LogStream, want)
 				}
 			}
@@ -137,7 +137,7 @@ func TestRoutesAtTheSameTime(t *testing.T) {
 		all.Go(func() {
 			for i := range 600 {
 				org := (i + worker*37) % 300
-				d := r.Route(of(org, "s", day))
+				d := r.Route(ofOrg(org, "s", day))
 				mu.Lock()
 				got[org] = append(got[org], d)
 				mu.Unlock()
@@ -158,7 +158,7 @@ func TestRoutesAtTheSameTime(t *testing.T) {
 }
 
 func BenchmarkRoute(b *testing.B) {
-	e := of(1, "fp", day)
+	e := ofOrg(1, "fp", day)
 	for name, stream := range map[string]string{"fixed": "logs", "date": "{date}", "organization": "{date}/{organization}"} {
 		b.Run(name, func(b *testing.B) {
 			r := mustRoutes(b, "/auth0/{tenant}", stream, 200)

@@ -204,14 +204,20 @@ func isPlainText(s string) bool {
 // addMembers puts members in front of those of a record.
 func addMembers(members []addedMember, e event.Event, source string) []byte {
 	raw := e.Raw
-	record := gjson.ParseBytes(raw)
-	open := bytes.IndexByte(raw, '{')
-	if strings.HasPrefix(e.LogID, event.SyntheticPrefix) || !record.IsObject() || open < 0 || !gjson.ValidBytes(raw) {
+	own, most := make([]bool, len(members)), len(raw)
+	names, ok := topNames(raw, func(name []byte) {
+		for i := range members {
+			own[i] = own[i] || string(name) == members[i].name
+		}
+	})
+	if !ok || strings.HasPrefix(e.LogID, event.SyntheticPrefix) {
 		return raw
 	}
-	own, empty := ownNames(record, members)
-	out := make([]byte, 0, len(raw)+len(members)*64)
-	out = append(out, raw[:open+1]...)
+	for _, m := range members {
+		most += len(m.key) + m.most + 1
+	}
+	open := bytes.IndexByte(raw, '{') + 1
+	out := append(make([]byte, 0, most), raw[:open]...)
 	for i, m := range members {
 		if own[i] {
 			continue
@@ -220,31 +226,83 @@ func addMembers(members []addedMember, e event.Event, source string) []byte {
 		if value == nil {
 			continue
 		}
-		if len(out) > open+1 {
+		if len(out) > open {
 			out = append(out, ',')
 		}
 		out = append(append(out, m.key...), value...)
 	}
-	if len(out) > open+1 && !empty {
+	if len(out) > open && names > 0 {
 		out = append(out, ',')
 	}
-	return append(out, raw[open+1:]...)
+	return append(out, raw[open:]...)
 }
 
-// ownNames says which of the members a record has itself, by their places, and
-// whether it has none at all.
-func ownNames(record gjson.Result, members []addedMember) (own []bool, empty bool) {
-	own, empty = make([]bool, len(members)), true
-	record.ForEach(func(key, _ gjson.Result) bool {
-		empty = false
-		for i := range members {
-			if members[i].name == key.Str {
-				own[i] = true
+// topNames calls each for the names of an object's members, and returns how many
+// there are. It reports false for what is no object. It takes what is within a member
+// to be valid: records have been read before.
+func topNames(raw []byte, each func(name []byte)) (n int, ok bool) {
+	rest := bytes.TrimLeft(raw, " \t\r\n")
+	if len(rest) == 0 || rest[0] != '{' {
+		return 0, false
+	}
+	depth, key := 0, false // key says that the next text is a name
+	for len(rest) > 0 {
+		c := rest[0]
+		rest = rest[1:]
+		switch c {
+		case '"':
+			end := jsonTextEnd(rest)
+			if end < 0 {
+				return 0, false
+			}
+			if key {
+				n++
+				each(plainName(rest[:end]))
+			}
+			rest, key = rest[end+1:], false
+		case '{', '[':
+			depth++
+			key = depth == 1
+		case ',':
+			key = depth == 1
+		case '}', ']':
+			if depth--; depth == 0 {
+				return n, c == '}' && len(bytes.TrimLeft(rest, " \t\r\n")) == 0
 			}
 		}
-		return true
-	})
-	return own, empty
+	}
+	return 0, false
+}
+
+// jsonTextEnd returns where the quote is that ends a JSON text; -1 for none.
+func jsonTextEnd(content []byte) int {
+	for from := 0; ; {
+		at := bytes.IndexByte(content[from:], '"')
+		if at < 0 {
+			return -1
+		}
+		at += from
+		before := at
+		for before > 0 && content[before-1] == '\\' {
+			before--
+		}
+		if (at-before)%2 == 0 {
+			return at
+		}
+		from = at + 1
+	}
+}
+
+// plainName returns what a name says, given what is between its quotes.
+func plainName(content []byte) []byte {
+	if bytes.IndexByte(content, '\\') < 0 {
+		return content
+	}
+	var name string
+	if json.Unmarshal(slices.Concat([]byte{'"'}, content, []byte{'"'}), &name) != nil {
+		return content
+	}
+	return []byte(name)
 }
 
 // valueAt returns the value at a path of a record; in an envelope, which is there only

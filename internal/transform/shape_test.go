@@ -66,6 +66,8 @@ func TestShape(t *testing.T) {
 		"empty object":   {map[string]string{"env": "text:x"}, nil, "{ \n}", "{\"env\":\"x\" \n}"},
 		"space before":   {map[string]string{"env": "text:x"}, nil, " { \"a\":1}", " {\"env\":\"x\", \"a\":1}"},
 		"no object":      {map[string]string{"env": "text:x"}, nil, `["a"]`, `["a"]`},
+		"two objects":    {map[string]string{"env": "text:x"}, nil, `{"a":1}{"b":2}`, `{"a":1}{"b":2}`},
+		"quotes within":  {map[string]string{"env": "text:x"}, nil, `{"a":"\\\",\"env\":","b\\":[{"env":1}, {"env":2}],"c":"}"}`, `{"env":"x","a":"\\\",\"env\":","b\\":[{"env":1}, {"env":2}],"c":"}"}`},
 		"no JSON":        {map[string]string{"env": "text:x"}, nil, `{"a":1`, `{"a":1`},
 		"nothing to add": {nil, map[string]string{"ip": "details.request.ip"}, `{"details":{"request":[]}}`, `{"details":{"request":[]}}`},
 		"kinds": {
