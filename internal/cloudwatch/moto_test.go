@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -34,9 +35,14 @@ func TestMoto(t *testing.T) {
 		t.Fatalf("Check: %v", err)
 	}
 	b := some()
-	for _, dest := range []pipeline.Destination{dest, {LogGroup: "/auth0/made-by-delivery", LogStream: "logs"}} {
+	withShape := pipeline.Destination{LogGroup: "/auth0/shaped", LogStream: "error/org_1"}
+	for _, dest := range []pipeline.Destination{dest, {LogGroup: "/auth0/made-by-delivery", LogStream: "logs"}, withShape} {
 		b.Destination = dest
-		same(t, "receipt", pipeline.Receipt{}, deliver(t, s, b))
+		var to pipeline.Sink = s
+		if dest == withShape {
+			to = shaped(t, s, stage)
+		}
+		same(t, "receipt", pipeline.Receipt{}, deliverBy(t, to, b))
 		client := logs.New(logs.Options{Region: "eu-central-1", BaseEndpoint: aws.String(endpoint), Credentials: keys, HTTPClient: &http.Client{Transport: transport}})
 		out, err := client.GetLogEvents(t.Context(), &logs.GetLogEventsInput{LogGroupName: &dest.LogGroup, LogStreamName: &dest.LogStream, StartFromHead: aws.Bool(true)})
 		if err != nil {
@@ -47,7 +53,14 @@ func TestMoto(t *testing.T) {
 			want = append(want, string(e.Raw))
 		}
 		for _, e := range out.Events {
-			got = append(got, aws.ToString(e.Message))
+			message := aws.ToString(e.Message)
+			if dest == withShape {
+				message = strings.Replace(message, staged, "{", 1)
+			}
+			got = append(got, message)
+		}
+		if dest == withShape && (len(out.Events) == 0 || !strings.HasPrefix(aws.ToString(out.Events[0].Message), staged)) {
+			t.Errorf("the messages have no shape")
 		}
 		slices.Sort(want)
 		slices.Sort(got)
