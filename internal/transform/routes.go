@@ -16,6 +16,9 @@ import (
 // that had it.
 const placeTime = 24 * time.Hour
 
+// tellEvery is how old what State has told of their use may become.
+const tellEvery = time.Hour
+
 // Routes find the destinations of a tenant's events, of no more than so many
 // combinations of values, the parts of the date apart. When all places are taken,
 // and none has been unused for a day, the open values of a new combination ({type},
@@ -36,6 +39,7 @@ type Routes struct {
 	places map[string]*list.Element // of *place, by key
 	used   *list.List               // the last one used first
 	fresh  bool                     // there are some that State has not told
+	told   time.Time                // when State did last
 }
 
 // A place is a combination of values in use.
@@ -142,11 +146,12 @@ type routesState struct {
 }
 
 // State returns the combinations in use, to be given to Restore by the next process;
-// nil when none was added since the last call.
+// nil when none was added since the last call, and that was less than an hour ago.
 func (r *Routes) State() ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.fresh {
+	now := time.Now()
+	if r.used.Len() == 0 || !r.fresh && now.Sub(r.told) < tellEvery {
 		return nil, nil
 	}
 	s := routesState{Group: r.group.text(), Stream: r.stream.text()}
@@ -157,7 +162,7 @@ func (r *Routes) State() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the combinations in use: %w", err)
 	}
-	r.fresh = false
+	r.fresh, r.told = false, now
 	return out, nil
 }
 
@@ -174,7 +179,9 @@ func (r *Routes) Restore(state []byte) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now()
 	for _, p := range s.Places {
+		p.Used = now.Add(p.Used.Sub(s.Places[0].Used))
 		if r.used.Len() < r.limit && r.places[p.Key] == nil {
 			r.places[p.Key] = r.used.PushBack(&p)
 		}

@@ -125,6 +125,46 @@ func TestRoutesSurviveARestart(t *testing.T) {
 	}
 }
 
+// TestDowntimeFreesNoPlace restarts after two days: who had a log stream finds it,
+// though others come first, and one that had not been used for long makes room.
+func TestDowntimeFreesNoPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const group, stream = "/a", "{organization}"
+		r := mustRoutes(t, group, stream, 3)
+		r.Route(ofOrg(1, "s", day))
+		<-time.After(20 * time.Hour)
+		r.Route(ofOrg(2, "s", day))
+		r.Route(ofOrg(3, "s", day))
+		if _, err := r.State(); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Hour)
+		r.Route(ofOrg(3, "s", day)) // no new combination, and told all the same
+		state, err := r.State()
+		if err != nil || state == nil {
+			t.Fatalf("state %q, error %v", state, err)
+		}
+		<-time.After(48 * time.Hour)
+		r = mustRoutes(t, group, stream, 3)
+		if err := r.Restore(state); err != nil {
+			t.Fatal(err)
+		}
+		expect := func(org int, want string) {
+			t.Helper()
+			if d := r.Route(ofOrg(org, "s", day)); d.LogStream != want {
+				t.Errorf("organisation %d goes to %q, want %q", org, d.LogStream, want)
+			}
+		}
+		expect(9, "other")
+		expect(2, "org_2")
+		<-time.After(4 * time.Hour)
+		expect(9, "org_9") // the first one was not used for 21 hours, and these
+		expect(1, "other")
+		expect(3, "org_3")
+	})
+}
+
 // TestRoutesAtTheSameTime has many organisations come at once: no more than the
 // bound and one get streams, and each event of one goes where its first did.
 func TestRoutesAtTheSameTime(t *testing.T) {
