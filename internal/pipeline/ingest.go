@@ -19,6 +19,9 @@ type Ingest struct {
 	Buffer Buffer
 	// Transforms are applied in order to each event.
 	Transforms []Transform
+	// RedactUnreadable returns what is kept of a piece that is no event, instead of
+	// its bytes; nil keeps them.
+	RedactUnreadable func(piece []byte) []byte
 	// Skips is shared by the sources of a tenant, so that an event which they leave
 	// out counts once; nil counts it each time that it comes.
 	Skips   *Skips
@@ -145,11 +148,11 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 			return fmt.Errorf("store page: %w", err)
 		}
 		in.moved(p)
-		in.Metrics.appended(in.Source.Name(), intake, done)
+		in.Metrics.appended(in.Source.Name(), intake, done, len(intake.Unreadable)-len(p.Unreadable))
 		if in.OnStored != nil {
 			in.OnStored(intake, done)
 		}
-		progress = progress || done.Stored > 0 || len(p.Unreadable) > 0 || len(skipped) > 0
+		progress = progress || done.Stored > 0 || len(intake.Unreadable) > 0 || len(skipped) > 0
 	}
 	// A cursor that moves and events that are known already show nothing: a source
 	// that looks for a place to go on from brings both at each try.
@@ -168,7 +171,7 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 func (in *Ingest) intake(p event.Page, received time.Time) (_ Intake, skipped []string) {
 	out := Intake{
 		Entries:    make([]Entry, 0, len(p.Events)),
-		Unreadable: p.Unreadable,
+		Unreadable: in.unreadable(p.Unreadable),
 		Skipped:    maps.Clone(p.Skipped),
 		Cursor:     p.Cursor,
 		Gap:        p.Gap,
@@ -179,7 +182,7 @@ func (in *Ingest) intake(p event.Page, received time.Time) (_ Intake, skipped []
 	for _, e := range p.Events {
 		e, verdict := transformed(in.Transforms, e)
 		if verdict.Withhold {
-			out.Unreadable = append(slices.Clip(out.Unreadable), event.Unreadable{Raw: e.Raw, Reason: verdict.Reason})
+			out.Unreadable = append(out.Unreadable, event.Unreadable{Raw: e.Raw, Reason: verdict.Reason})
 			continue
 		}
 		if verdict.Skip {
@@ -197,4 +200,16 @@ func (in *Ingest) intake(p event.Page, received time.Time) (_ Intake, skipped []
 		out.Entries = append(out.Entries, Entry{Event: e, Destination: in.Route(e)})
 	}
 	return out, skipped
+}
+
+// unreadable returns what is kept of the pieces of a page that are no events. The
+// slice is never that of the page.
+func (in *Ingest) unreadable(pieces []event.Unreadable) []event.Unreadable {
+	pieces = slices.Clone(pieces)
+	if in.RedactUnreadable != nil {
+		for i := range pieces {
+			pieces[i].Raw = in.RedactUnreadable(pieces[i].Raw)
+		}
+	}
+	return pieces
 }

@@ -102,3 +102,68 @@ func TestPagesAtTheSameTime(t *testing.T) {
 		}
 	})
 }
+
+// TestWithheld has a transform withhold an event: nothing but what it left goes into
+// the buffer, as a dead letter, and pieces that are no events are kept as the hook
+// has it. The page of the source stays as it was.
+func TestWithheld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		page := event.Page{
+			Events:     []event.Event{{LogID: "1", Raw: []byte(`{"a":1}`)}, {LogID: "2", Raw: []byte(`{"secret":1}`)}, {LogID: "3", Raw: []byte(`{"a":3}`)}},
+			Unreadable: []event.Unreadable{{Raw: []byte("secret"), Reason: "not valid JSON", Line: 7}},
+		}
+		seen := 0
+		var got pipeline.Intake
+		reg := prometheus.NewRegistry()
+		in := &pipeline.Ingest{
+			Source: standing(func(ctx context.Context, emit pipeline.Emit) error {
+				if err := emit(ctx, page); err != nil {
+					return err
+				}
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}),
+			Buffer: pipelinetest.NewMemory(1<<20, 72*time.Hour), Route: func(event.Event) pipeline.Destination { return pipeline.Destination{} },
+			Logger: slog.New(slog.DiscardHandler), Metrics: pipeline.NewMetrics(reg, "dev"),
+			Transforms: []pipeline.Transform{
+				func(e event.Event) (event.Event, pipeline.Verdict) {
+					v := pipeline.Verdict{Withhold: e.LogID == "2", Reason: "rule 1"}
+					if v.Withhold {
+						e.Raw = []byte(`{"log_id":"2"}`)
+					}
+					return e, v
+				},
+				func(e event.Event) (event.Event, pipeline.Verdict) { seen++; return e, pipeline.Verdict{} },
+			},
+			RedactUnreadable: func([]byte) []byte { return []byte("described") },
+			OnStored:         func(stored pipeline.Intake, _ pipeline.Appended) { got = stored },
+		}
+		_ = in.Run(ctx)
+		want := []event.Unreadable{{Raw: []byte("described"), Reason: "not valid JSON", Line: 7}, {Raw: []byte(`{"log_id":"2"}`), Reason: "rule 1"}}
+		if diff := cmp.Diff(want, got.Unreadable); diff != "" {
+			t.Errorf("dead letters (-want +got):\n%s", diff)
+		}
+		if len(got.Entries) != 2 || got.Entries[1].Event.LogID != "3" || seen != 2 {
+			t.Errorf("%d events go on, and the next transform saw %d; want 2 and 2", len(got.Entries), seen)
+		}
+		if string(page.Unreadable[0].Raw) != "secret" || len(page.Unreadable) != 1 {
+			t.Error("the page of the source was written to")
+		}
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		counted := map[string]float64{}
+		for _, f := range families {
+			if m := f.GetMetric(); m[0].GetCounter() != nil {
+				counted[f.GetName()] = m[0].GetCounter().GetValue()
+			}
+		}
+		if counted["gapless_withheld_events_total"] != 1 || counted["gapless_unreadable_records_total"] != 1 {
+			t.Errorf("counted %v", counted)
+		}
+	})
+}

@@ -13,6 +13,7 @@ import (
 type Metrics struct {
 	fetched, stored, duplicates  *prometheus.CounterVec // by source
 	skipped, unreadable, undated *prometheus.CounterVec
+	withheld                     *prometheus.CounterVec // by source
 	delivered                    prometheus.Counter
 	batches                      prometheus.Counter
 	rejected, altered            *prometheus.CounterVec // by reason
@@ -40,6 +41,7 @@ func NewMetrics(reg prometheus.Registerer, tenant string) *Metrics {
 		duplicates: vec("duplicate_events_total", "Events dropped because their log_id was known.", "source"),
 		skipped:    vec("skipped_events_total", "Events left out on purpose, by reason.", "source", "reason"),
 		unreadable: vec("unreadable_records_total", "Records that were no events and went to the dead letters.", "source"),
+		withheld:   vec("withheld_events_total", "Events to which a redaction rule could not be applied; their id, type and date went to the dead letters.", "source"),
 		undated:    vec("undated_events_total", "Events without a readable date, by where their date came from instead.", "source", "date_from"),
 		delivered:  one("delivered_events_total", "Events that the destination accepted."),
 		batches:    one("delivered_batches_total", "Batches that the destination answered."),
@@ -82,11 +84,12 @@ func (m *Metrics) page(source string, p event.Page) {
 	m.fetched.WithLabelValues(source).Add(float64(len(p.Events)))
 }
 
-// appended counts what became of a page.
-func (m *Metrics) appended(source string, in Intake, done Appended) {
+// appended counts what became of a page, of whose events so many were withheld.
+func (m *Metrics) appended(source string, in Intake, done Appended, withheld int) {
 	m.stored.WithLabelValues(source).Add(float64(done.Stored))
 	m.duplicates.WithLabelValues(source).Add(float64(done.Duplicates))
-	m.unreadable.WithLabelValues(source).Add(float64(len(in.Unreadable)))
+	m.unreadable.WithLabelValues(source).Add(float64(len(in.Unreadable) - withheld))
+	m.withheld.WithLabelValues(source).Add(float64(withheld))
 	for reason, n := range in.Skipped {
 		m.skipped.WithLabelValues(source, reason).Add(float64(n))
 	}
