@@ -85,6 +85,9 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 		Buffer: built.buffer, Transforms: transforms, Skips: new(pipeline.Skips), Route: built.routes.Route,
 		Logger: logger, Metrics: metrics, Report: report,
 	}
+	if err := a.redact(ctx, t, &ingest); err != nil {
+		return nil, err
+	}
 	if err := a.addSources(ctx, t, built, &ingest); err != nil {
 		return nil, err
 	}
@@ -104,7 +107,8 @@ type stored = func(pipeline.Intake, pipeline.Appended)
 func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, like *pipeline.Ingest) error {
 	add := func(s pipeline.Source, onCaughtUp func(), onStored stored) {
 		built.ingests = append(built.ingests, &pipeline.Ingest{
-			Source: s, Buffer: like.Buffer, Transforms: like.Transforms, Skips: like.Skips, Route: like.Route, Logger: like.Logger, Metrics: like.Metrics,
+			Source: s, Buffer: like.Buffer, Transforms: like.Transforms, RedactUnreadable: like.RedactUnreadable, Skips: like.Skips,
+			Route: like.Route, Logger: like.Logger, Metrics: like.Metrics,
 			Report: like.Report, OnCaughtUp: onCaughtUp, OnStored: built.keepRoutes(ctx, onStored),
 		})
 	}

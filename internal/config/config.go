@@ -72,6 +72,7 @@ type Tenant struct {
 	Webhook        TenantWebhook `yaml:"webhook" doc:"Events that Auth0 pushes, beside those that are read or instead of them. An event that comes both ways is exported once."`
 	SQS            SQS           `yaml:"sqs" doc:"A queue of Amazon SQS that brings events of the tenant, beside those that are read or instead of them: Auth0's EventBridge stream with a rule that sends to the queue. See the operations guide on EventBridge through SQS."`
 	Filter         Filter        `yaml:"filter" doc:"Which events go on; all of them when nothing is set. An event must pass every rule that is set, and one that does not is counted by reason. A change holds for what is read from then on. The page docs/rules.md explains it with examples."`
+	Redact         Redact        `yaml:"redact" doc:"What is taken out of the events of the tenant before they touch the disk. See the guide on rules."`
 	CloudWatch     CloudWatch    `yaml:"cloudwatch" doc:"Where the events of the tenant go."`
 }
 
@@ -127,6 +128,26 @@ type SQS struct {
 	Receivers  int    `yaml:"receivers" default:"4" min:"1" max:"64" doc:"How many receivers ask the queue for messages at once. Each holds 10 messages at most, and makes three calls a minute while the queue is empty."`
 	Source     string `yaml:"source" example:"aws.partner/auth0.com/dev-tenant-946f0c5c-0000-0000-0000-000000000000/auth0.logs" doc:"Partner event source of the tenant's log stream. Messages of this source are the tenant's. When both this and tenant_name are empty, everything in the queue is."`
 	TenantName string `yaml:"tenant_name" example:"dev-tenant" doc:"The tenant_name that the tenant's events carry. Messages whose source is no tenant's, or that come without an envelope, are told apart by it."`
+}
+
+// Redact says what is taken out of a tenant's events.
+type Redact struct {
+	Presets []string     `yaml:"presets" example:"auth0-pii,no-secrets" doc:"Sets of rules: auth0-pii (the fields that Auth0's own log streams can obfuscate), gdpr-minimal, no-secrets. They come after rules. The guide on rules lists what each holds."`
+	Key     Secret       `yaml:"key" example:"env:GAPLESS_REDACT_KEY" doc:"Key of the action hash, of 16 bytes or more; 'openssl rand -hex 32' makes one. With another key the same person gets another hash."`
+	Rules   []RedactRule `yaml:"rules" doc:"Rules in their order: where two hit the same value the first wins, but for drop, which always does."`
+}
+
+// RedactRule says what becomes of the values that it hits.
+type RedactRule struct {
+	Path   string   `yaml:"path" example:"details..email" doc:"Path of the values: names with dots between, * for any name, .. for any depth, [0] or [*] for elements, double quotes around odd names. A name reaches through arrays and into JSON within strings. Upper and lower case are apart."`
+	Paths  []string `yaml:"paths" example:"user_name,details.request.body.password" doc:"Several paths, in the place of path."`
+	Kind   string   `yaml:"kind" enum:"email,ip,phone,jwt,bearer" doc:"Kind of the values, which are found anywhere in an event, also within longer texts, in the place of path."`
+	Kinds  []string `yaml:"kinds" example:"email,phone" doc:"Several kinds, in the place of kind."`
+	Keys   bool     `yaml:"keys" default:"false" doc:"Look for the kinds in the names of members too."`
+	Types  []string `yaml:"types" example:"s,f*" doc:"Event types that the rule is for, with * and ?; all when empty."`
+	Action string   `yaml:"action" required:"true" enum:"drop,mask,hash,truncate,replace" example:"mask" doc:"What to do: drop takes the value out, mask keeps its shape, hash puts its HMAC-SHA-256 with key there, truncate keeps length characters, replace puts with there."`
+	Length int      `yaml:"length" default:"0" min:"0" max:"1000000" doc:"How many characters truncate keeps; at least 1."`
+	With   string   `yaml:"with" example:"[removed]" doc:"The text that replace puts there; *** when empty."`
 }
 
 // CloudWatch is a tenant's destination in CloudWatch Logs.

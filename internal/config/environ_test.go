@@ -32,6 +32,13 @@ func other(name string) string {
 		{"ALLOW", "192.0.2.0/24"},
 		{"TOKENS", "env:X"},
 		{"TOKEN", "env:X"},
+		{"REDACT_PRESETS", "auth0-pii"},
+		{"REDACT_KEY", "env:X"},
+		{"RULES_0_KIND", "ip"},
+		{"RULES_0_KINDS", "ip"},
+		{"RULES_0_KEYS", "true"},
+		{"RULES_0_ACTION", "mask"},
+		{"RULES_0_LENGTH", "9"},
 		{"DEDUP_WINDOW", "48h"},
 		{"TIMEOUT", "7s"},
 		{"ENDPOINT", "http://127.0.0.1:1"},
@@ -100,6 +107,9 @@ func TestEveryVariableRoundTrips(t *testing.T) {
 		case strings.HasPrefix(name, "GAPLESS_TENANTS_0_SQS_"):
 			base += "    sqs: {queue_url: 'https://sqs.eu-central-1.amazonaws.com/123456789012/auth0'}\n"
 		}
+		if rest, ok := strings.CutPrefix(name, "GAPLESS_TENANTS_0_REDACT_"); ok {
+			base += redactBase(rest)
+		}
 		cfg := mustLoad(t, base, name+"="+value)
 		var out strings.Builder
 		if err := cfg.Print(&out, true); err != nil {
@@ -118,6 +128,19 @@ func TestEveryVariableRoundTrips(t *testing.T) {
 	if len(seen) < 40 {
 		t.Errorf("only %d variables", len(seen))
 	}
+}
+
+// redactBase is the section to which a variable of redaction adds a sound value.
+func redactBase(rest string) string {
+	rule := map[string]string{
+		"RULES_0_PATH": "action: drop", "RULES_0_PATHS": "action: drop", "RULES_0_KIND": "action: drop", "RULES_0_KINDS": "action: drop",
+		"RULES_0_KEYS": "kind: ip, action: drop", "RULES_0_TYPES": "kind: ip, action: drop", "RULES_0_ACTION": "kind: ip",
+		"RULES_0_LENGTH": "kind: ip, action: truncate", "RULES_0_WITH": "kind: ip, action: replace",
+	}[rest]
+	if rule == "" {
+		return "    redact: {presets: [no-secrets]}\n"
+	}
+	return "    redact: {rules: [{" + rule + "}]}\n"
 }
 
 // linesEnding returns the lines of a text that end so.

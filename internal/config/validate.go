@@ -65,6 +65,7 @@ func (l *loader) validate() {
 		l.checkTokens(path+"webhook.", t)
 		l.checkSQS(path+"sqs.", t.SQS)
 		l.checkFilter(path+"filter.", &t.Filter)
+		l.checkRedact(path+"redact.", t.Redact)
 		l.checkCloudWatch(path+"cloudwatch.", t)
 	}
 	l.checkWebhook(c)

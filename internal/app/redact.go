@@ -1,0 +1,43 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
+	"github.com/gaplesslogs/gapless/internal/transform"
+)
+
+// redact has a tenant's events redacted, and the pieces that are none, if its
+// configuration asks for it. It comes last of the transforms: what follows is the
+// disk.
+func (a *App) redact(ctx context.Context, t config.Tenant, in *pipeline.Ingest) error {
+	if t.Redact.IsZero() {
+		return nil
+	}
+	key, err := t.Redact.Key.Resolve(ctx, a.opts.Secrets)
+	if err != nil {
+		return misconfigured("read redact.key", err)
+	}
+	r, err := transform.NewRedactor(redactConfig(t.Redact, key))
+	if err != nil {
+		return misconfigured("read the rules of redact", err)
+	}
+	in.Transforms = append(in.Transforms, r.Transform)
+	in.RedactUnreadable = r.Unreadable
+	return nil
+}
+
+// redactConfig returns the rules of a tenant, by their names in its configuration.
+func redactConfig(c config.Redact, key string) transform.RedactConfig {
+	out := transform.RedactConfig{Presets: c.Presets, Key: []byte(key)}
+	for i := range c.Rules {
+		r := &c.Rules[i]
+		out.Rules = append(out.Rules, transform.RedactRule{
+			Name: fmt.Sprintf("redact.rules.%d", i), Paths: r.AllPaths(), Kinds: r.AllKinds(), Keys: r.Keys,
+			Types: r.Types, Action: r.Action, Length: r.Length, With: r.With,
+		})
+	}
+	return out
+}
