@@ -75,6 +75,7 @@ var (
 	errRuleLength = errors.New("truncate needs a length of 1 or more")
 	errRuleOwn    = errors.New("log_id, _id, date and type cannot be redacted: gapless needs them")
 	errPreset     = errors.New("unknown preset")
+	errFault      = errors.New("a fault of gapless")
 )
 
 // rule is a compiled RedactRule.
@@ -269,8 +270,14 @@ func (r *Redactor) Redact(e event.Event) (out Redaction, err error) {
 	return Redaction{Raw: raw, Hits: hits}, nil
 }
 
-// edits finds what is to be changed in an event.
+// edits finds what is to be changed in an event. Should there be a fault in the
+// program, the event is withheld and the others go on.
 func (r *Redactor) edits(e event.Event) (edits []edit, err error) {
+	defer func() {
+		if recover() != nil { // what it says may quote the event
+			edits, err = nil, errFault
+		}
+	}()
 	p := &r.always
 	if r.typed {
 		own := r.plan(e.Type)

@@ -92,6 +92,8 @@ func TestRedactByPath(t *testing.T) {
 		"lines of JSON in a string":    {at("drop", "b.p"), `{"b":"{\"p\":1}\n{\"p\":2,\"q\":3}\n"}`, `{"b":"{}\n{\"q\":3}\n"}`},
 		"JSON that is cut off":         {at("replace", "b.password"), `{"b":"{\"password\":\"hunter2\",\"x"}`, `{"b":"gone"}`},
 		"JSON behind words":            {at("replace", "..password"), `{"b":"body: {\"password\": \"hunter2\"}"}`, `{"b":"gone"}`},
+		"cut off, further down":        {at("replace", "b.user.password"), `{"b":"{\"user\":{\"id\":1,\"password\":\"hunter2\",\"x"}`, `{"b":"gone"}`},
+		"a form with brackets":         {at("replace", "..email"), `{"body":"user%5Bemail%5D=john%40x.de&x[email]=1"}`, `{"body":"user%5Bemail%5D=gone&x[email]=gone"}`},
 		"a form":                       {at("replace", "body.password"), `{"body":"user=a&password=hunter2&x=1"}`, `{"body":"user=a&password=gone&x=1"}`},
 		"a URL":                        {at("mask", "..access_token"), `{"u":"https://x.com/cb#access_token=abcdef&state=1"}`, `{"u":"https://x.com/cb#access_token=a***&state=1"}`},
 		"a URL in a URL":               {at("mask", "..access_token"), `{"u":"https://x.com/?r=https%3A%2F%2Fy.com%3Faccess_token%3Dabcdef%26b%3D1"}`, `{"u":"https://x.com/?r=https%3A%2F%2Fy.com%3Faccess_token%3Da***%26b%3D1"}`},
@@ -164,7 +166,7 @@ func TestRedactKinds(t *testing.T) {
 			"john@example.com": "[]", "<john.o'hara+x@mail.example.co.jp>": "<[]>", "mailto:j@e.com?x": "mailto:[]?x",
 			"auth0|john@example.com": "auth0|[]", "to: a@b.de, c@d.de.": "to: [], [].", "jürgen@exämple.de": "[]",
 			"/x?email=john%40example.com&y=1": "/x?email=%5B%5D&y=1", "r%3Demail%253Djohn%252Bx%2540example.com%2526": "r%3Demail%253D%5B%5D%2526",
-			"@example": "@example", "a @ b.de": "a @ b.de", "npm@8": "npm@8", "'a@b.de'": "'[]'", `{x: \u0061\u0040b.de`: `{x: []`,
+			"@example": "@example", "m=john%25252525252540example.com&": "m=%5B%5D&", `{"x":"\u0061\\\u0040b.de`: `{"x":"[]`, "a @ b.de": "a @ b.de", "npm@8": "npm@8", "'a@b.de'": "'[]'", `{x: \u0061\u0040b.de`: `{x: []`,
 		},
 		"ip": {
 			"203.0.113.7": "[]", "from 203.0.113.7:443.": "from []:443.", "2001:db8::1": "[]", "[2001:db8::1]:443": "[[]]:443", "http://203.0.113.7/x": "http://[]/x",
@@ -173,14 +175,14 @@ func TestRedactKinds(t *testing.T) {
 			"2001:DB8:0:0:0:0:0:7, 192.0.2.1": "[], []", "x=203.0.113.007": "x=[]", "2026-11-23T10:20:30.123Z": "2026-11-23T10:20:30.123Z",
 		},
 		"phone": {
-			"+4915112345678": "[]", "tel:+1 (555) 123-4567;x": "tel:[];x", "call 555-234-5678 now": "call [] now", "(555) 234-5678": "[]", "0151/1234567": "[]",
+			"+4915112345678": "[]", "tel:+1 (555) 123-4567;x": "tel:[];x", "call 555-234-5678 now": "call [] now", "(555) 234-5678": "[]", "0151/1234567": "[]", "555-123-4567": "[]", "090-1234-5678": "[]", "06.12.34.56.78": "[]", "555-123-4567x89": "[]x89", "0049 151 1234567": "[]", "+49 (0) 151 1234567": "[]",
 			"015112345678": "[]", "sms|4915112345678": "sms|[]", "%2B4915112345678": "%5B%5D", "1700000000": "1700000000", "1795424400000": "1795424400000",
 			"12345678-1234-1234-1234-123456789012": "12345678-1234-1234-1234-123456789012", "2026-11-23 10:20:30": "2026-11-23 10:20:30",
 			"90020261101120000000000000000000000000000000000000000000": "90020261101120000000000000000000000000000000000000000000",
 			"Mozilla/5.0 (X11; Linux x86_64) Chrome/131.0.6778.86":     "Mozilla/5.0 (X11; Linux x86_64) Chrome/131.0.6778.86",
 		},
 		"jwt": {
-			"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln": "[]", "x=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.": "x=[].", "t:eyJhbGciOiJIUzI1NiJ9..a.b.c;": "t:[];", "eyJ": "eyJ", "eyJzdGF0ZSI6MX0": "eyJzdGF0ZSI6MX0",
+			"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln": "[]", "x=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.": "x=[].", "t:eyJhbGciOiJIUzI1NiJ9..a.b.c;": "t:[];", "eyJ": "eyJ", "ewogICJhbGciOiAibm9uZSIK.eyJzdWIi.c2ln": "[]", "hey.there.eyewitness.report": "hey.there.eyewitness.report", "eyJzdGF0ZSI6MX0": "eyJzdGF0ZSI6MX0",
 		},
 		"bearer": {
 			"Bearer abc123": "[]", "authorization: bEARER\tA.b-c_d~e+f/g==": "authorization: []", "Bearer%20abc123": "%5B%5D", "Bearer token missing": "Bearer token missing", "Bearer ***": "Bearer ***",

@@ -22,13 +22,14 @@ func FuzzRedact(f *testing.F) {
 	f.Add([]byte(`{"a":"password=1&b=2","b":"{'password' : 'x'"}`), "\xff\u2028", uint8(0))
 	drop := newRedactor(f, transform.RedactConfig{Rules: []transform.RedactRule{at("drop", "..pass")}})
 	kinds := newRedactor(f, transform.RedactConfig{Rules: []transform.RedactRule{of("replace", transform.RedactKinds()...)}})
-	mask := newRedactor(f, transform.RedactConfig{Presets: []string{"auth0-pii", "gdpr-minimal", "no-secrets"}})
+	mask := newRedactor(f, transform.RedactConfig{Presets: []string{"auth0-pii", "no-secrets"}})
+	all := newRedactor(f, transform.RedactConfig{Presets: []string{"auth0-pii", "gdpr-minimal", "no-secrets"}})
 	f.Fuzz(func(t *testing.T, raw []byte, noise string, hole uint8) {
 		e, err := event.Parse(raw, day)
 		if err != nil {
 			return
 		}
-		for _, r := range []*transform.Redactor{drop, kinds, mask} {
+		for _, r := range []*transform.Redactor{drop, kinds, mask, all} {
 			out, v := r.Transform(e)
 			if !json.Valid(out.Raw) {
 				t.Fatalf("%s became %s", raw, out.Raw)

@@ -52,8 +52,10 @@ func traitsOf(k kind) traits {
 		return hasDigit | hasColon
 	case kindPhone:
 		return hasDigit
+	case kindJWT:
+		return hasDot
 	default:
-		return hasLetter
+		return hasB
 	}
 }
 
@@ -77,7 +79,7 @@ func find(k kind, text []byte, fn func(from, to int) bool) {
 
 // holds reports whether a text holds a value of a kind, in whatever layer.
 func holds(k kind, text []byte) (found bool) {
-	layers(text, func(text []byte, _ []int) {
+	layers(text, func(text []byte, _ int) {
 		find(k, text, func(int, int) bool {
 			found = true
 			return false
@@ -207,24 +209,36 @@ func ip4At(text []byte, i int) int {
 // longestIP6 is the length of the longest form of an IPv6 address.
 const longestIP6 = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 
+// mostColons is how many colons an IPv6 address has at most.
+const mostColons = 8
+
 // ip6At returns the length of an IPv6 address that begins at i; 0 for none.
 func ip6At(text []byte, i int) int {
 	if i > 0 && (isAlnum(text[i-1]) || text[i-1] == ':' && i > 1 && (isAlnum(text[i-2]) && unhex(text[i-2]) >= 0 && text[i] == ':')) {
 		return 0
 	}
-	to, colons := i, 0
+	to, colons, short := i, 0, false
 	for to < len(text) && to-i <= longestIP6 && (unhex(text[to]) >= 0 || text[to] == ':' || text[to] == '.') {
 		if text[to] == ':' {
 			colons++
+			if to > i && text[to-1] == ':' {
+				if short { // it has been shortened before
+					colons--
+					break
+				}
+				short = true
+			}
 		}
 		to++
 	}
-	if colons < 2 {
-		return 0
-	}
-	for ; to > i+2; to-- {
-		if to < len(text) && isAlnum(text[to]) && isAlnum(text[to-1]) {
-			continue // within a group, or a word
+	for ; to > i+2 && colons >= 2; to-- {
+		inWord := to < len(text) && isAlnum(text[to]) && isAlnum(text[to-1])
+		fits := colons <= mostColons && (short || colons >= mostColons-2) // with an IPv4 address in it there are six
+		if text[to-1] == ':' {
+			colons--
+		}
+		if inWord || !fits {
+			continue
 		}
 		if a, err := netip.ParseAddr(string(text[i:to])); err == nil && a.Is6() && !a.IsUnspecified() {
 			return to - i
@@ -239,8 +253,8 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 // Phone numbers as they are written within a country: with an area code in brackets
 // or behind a nought, and those of North America.
 var (
-	nationalPhone = regexp.MustCompile(`^\(?0[0-9]{1,5}\)?(?:[ +/-]{1,3}[0-9]{2,9}){1,5}`)
-	northAmerican = regexp.MustCompile(`^(?:1[-. +]?)?(?:\([2-9][0-9]{2}\)[ +]?|[2-9][0-9]{2}[-. +])[2-9][0-9]{2}[-. +][0-9]{4}`)
+	nationalPhone = regexp.MustCompile(`^\(?0[0-9]{1,5}\)?(?:[ +/.-]{1,3}[0-9]{2,9}){1,5}`)
+	northAmerican = regexp.MustCompile(`^(?:1[-. +]?)?(?:\([0-9]{3}\)[ +]?|[0-9]{3}[-. +])[0-9]{3}[-. +][0-9]{4}`)
 )
 
 // The numbers of digits that a phone number has (E.164 has 15 at most).
@@ -306,7 +320,7 @@ func plainPhone(text []byte) int {
 	if ends(text, n) && n >= fewestAlone && n <= mostDigits && !isTime(head[:n]) {
 		return n
 	}
-	if m := len(northAmerican.Find(head)); m > 0 && ends(text, m) {
+	if m := len(northAmerican.Find(head)); m > 0 && endsWritten(text, m) {
 		return m
 	}
 	m := len(nationalPhone.Find(head))
@@ -316,13 +330,19 @@ func plainPhone(text []byte) int {
 			digits++
 		}
 	}
-	if digits >= fewestDigits && digits <= mostDigits && ends(text, m) {
+	if digits >= fewestDigits && digits <= mostDigits && endsWritten(text, m) {
 		return m
 	}
 	return 0
 }
 
-// ends reports whether a number may end at n.
+// endsWritten reports whether a number with something between its digits may end at
+// n: a letter may follow, such as the x of an extension.
+func endsWritten(text []byte, n int) bool {
+	return n == len(text) || isAlnum(text[n]) && !isDigit(text[n]) || ends(text, n)
+}
+
+// ends reports whether digits that stand alone may end at n.
 func ends(text []byte, n int) bool {
 	if n == len(text) {
 		return true
@@ -347,11 +367,15 @@ func isTime(digits []byte) bool {
 // findJWT finds tokens of three or five parts, also when they are cut off.
 func findJWT(text []byte, fn func(from, to int) bool) {
 	for i := 0; ; {
-		n := bytes.Index(text[i:], []byte("eyJ"))
+		n := bytes.IndexByte(text[i:], 'e')
 		if n < 0 {
 			return
 		}
 		i += n
+		if !isHeader(text[i:]) {
+			i++
+			continue
+		}
 		to, dots := i, 0
 		for to < len(text) && (isBase64URL(text[to]) || text[to] == '.') {
 			if text[to] == '.' {
@@ -368,6 +392,12 @@ func findJWT(text []byte, fn func(from, to int) bool) {
 		}
 		i = max(to, i+3)
 	}
+}
+
+// isHeader reports whether a text begins like the header of a token: a brace in
+// Base64, with a quote, a space or a line break behind it.
+func isHeader(text []byte) bool {
+	return len(text) > 3 && (text[1] == 'y' && (text[2] == 'J' || text[2] == 'A') || text[1] == 'w' && (text[2] == 'o' || text[2] == '0'))
 }
 
 // isBase64URL reports whether c is of that alphabet.

@@ -10,30 +10,38 @@ const maxLayers = 4
 
 // layers calls fn with a text, and with what it says once the percent-encoding of
 // URLs and the \u escapes of JSON in it are decoded, as often as they stand one in
-// the other. origin gives, for each place of the decoded text and its end, the place
-// in the text; nil stands for the same.
-func layers(text []byte, fn func(text []byte, origin []int)) {
-	fn(text, nil)
-	var origin []int
-	for range maxLayers {
-		decoded, at, changed := decodeLayer(text)
+// the other. n is how often; see origins.
+func layers(text []byte, fn func(text []byte, n int)) {
+	fn(text, 0)
+	for n := range maxLayers {
+		decoded, _, changed := decodeLayer(text, false)
 		if !changed {
 			return
 		}
+		text = decoded
+		fn(text, n+1)
+	}
+}
+
+// origins returns, for each place of a text that was decoded n times, and for its
+// end, the place in the text itself.
+func origins(text []byte, n int) (origin []int) {
+	for range n {
+		decoded, at, _ := decodeLayer(text, true)
 		if origin != nil {
 			for i := range at {
 				at[i] = origin[at[i]]
 			}
 		}
 		text, origin = decoded, at
-		fn(text, origin)
 	}
+	return origin
 }
 
 // deepest returns the innermost layer of a text.
 func deepest(text []byte) []byte {
 	for range maxLayers {
-		decoded, _, changed := decodeLayer(text)
+		decoded, _, changed := decodeLayer(text, false)
 		if !changed {
 			break
 		}
@@ -42,36 +50,67 @@ func deepest(text []byte) []byte {
 	return text
 }
 
-// decodeLayer decodes one layer; at holds where each byte, and the end, comes from.
-func decodeLayer(text []byte) (out []byte, at []int, changed bool) {
+// decodeLayer decodes one layer; at, if it is wanted, holds where each byte, and the
+// end, comes from.
+func decodeLayer(text []byte, wanted bool) (out []byte, at []int, changed bool) {
 	if bytes.IndexByte(text, '%') < 0 && bytes.IndexByte(text, '\\') < 0 {
 		return text, nil, false
 	}
-	out, at = make([]byte, 0, len(text)), make([]int, 0, len(text)+1)
+	out = make([]byte, 0, len(text))
+	if wanted {
+		at = make([]int, 0, len(text)+1)
+	}
 	for i := 0; i < len(text); {
 		before := len(out)
 		n := 1
 		switch {
-		case text[i] == '%' && i+2 < len(text) && unhex(text[i+1]) >= 0 && unhex(text[i+2]) >= 0:
-			out = append(out, unhexByte(text[i+1:]))
-			n = 3
-		case text[i] == '\\' && i+1 < len(text) && (text[i+1] == 'u' || text[i+1] == '"' || text[i+1] == '/' || text[i+1] == '\\'):
-			r, size := unescapeOne(text[i:])
-			if size == 0 {
-				out = append(out, text[i])
-				break
-			}
-			out, n = utf8.AppendRune(out, r), size
+		case text[i] == '%':
+			out, n = decodePercent(out, text[i:])
+		case text[i] == '\\':
+			out, n = decodeEscape(out, text[i:])
 		default:
 			out = append(out, text[i])
 		}
 		changed = changed || n > 1
 		for range len(out) - before {
-			at = append(at, i)
+			if wanted {
+				at = append(at, i)
+			}
 		}
 		i += n
 	}
-	return out, append(at, len(text)), changed
+	if wanted {
+		at = append(at, len(text))
+	}
+	return out, at, changed
+}
+
+// decodePercent decodes what begins with a percent sign, however often the sign
+// itself is encoded (%40, %2540, %252540), and returns its length.
+func decodePercent(out, text []byte) ([]byte, int) {
+	n := 1
+	for bytes.HasPrefix(text[n:], []byte("25")) {
+		n += 2
+	}
+	if n+1 < len(text) && unhex(text[n]) >= 0 && unhex(text[n+1]) >= 0 {
+		return append(out, unhexByte(text[n:])), n + 2
+	}
+	return append(out, '%'), n
+}
+
+// decodeEscape decodes what begins with a backslash, however many there are, as in
+// JSON within JSON that is cut off, and returns its length.
+func decodeEscape(out, text []byte) ([]byte, int) {
+	n := 1
+	for n < len(text) && text[n] == '\\' {
+		n++
+	}
+	if n < len(text) && (text[n] == 'u' || text[n] == '"' || text[n] == '/') {
+		if r, size := unescapeOne(text[n-1:]); size > 0 {
+			return utf8.AppendRune(out, r), n - 1 + size
+		}
+	}
+	return append(out, '\\'), n
 }
 
 // percent encodes a text for a URL, but for what is harmless there.

@@ -1,10 +1,9 @@
 package transform
 
 import (
+	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/gaplesslogs/gapless/internal/event"
 )
@@ -121,13 +120,18 @@ func (c *compiler) state(set, hits []int) *state {
 	slices.Sort(set)
 	slices.Sort(hits)
 	set, hits = slices.Compact(set), slices.Compact(hits)
-	var key strings.Builder
-	fmt.Fprint(&key, set, hits)
-	if s, ok := c.states[key.String()]; ok {
+	key := make([]byte, 0, 256)
+	for _, list := range [][]int{set, hits} {
+		key = binary.AppendUvarint(key, uint64(len(list)))
+		for _, n := range list {
+			key = binary.AppendUvarint(key, uint64(n)) //nolint:gosec // an index
+		}
+	}
+	if s, ok := c.states[string(key)]; ok {
 		return s
 	}
 	s := &state{hits: hits}
-	c.states[key.String()] = s
+	c.states[string(key)] = s
 	c.todo = append(c.todo, pending{s, set})
 	return s
 }

@@ -1,6 +1,9 @@
 package transform
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // scan looks at one layer of a text for the kinds of values that rules are for, and
 // for names of members that paths lead to: in a URL, a form or a piece of JSON that
@@ -23,11 +26,6 @@ func (t *inText) scan(text []byte) (found []piece, whole int) {
 	return found, t.named(text)
 }
 
-// ruleOf returns the rule for a name that stands in a text.
-func (t *inText) ruleOf(name []byte) int {
-	return t.chosen(t.state.name(name), noRule)
-}
-
 // assigned finds the values of name=value, as in a URL or a form.
 func (t *inText) assigned(text []byte) (found []piece) {
 	for i := 0; i < len(text); i++ {
@@ -36,14 +34,18 @@ func (t *inText) assigned(text []byte) (found []piece) {
 			return found
 		}
 		i += n
-		from := i
+		end := i
+		if end > 0 && text[end-1] == ']' { // of user[email]
+			end--
+		}
+		from := end
 		for from > 0 && isName(text[from-1]) {
 			from--
 		}
-		if from == i {
+		if from == end {
 			continue
 		}
-		rule := t.ruleOf(text[from:i])
+		rule := t.chosen(t.state.name(text[from:end]), noRule)
 		if rule == noRule {
 			continue
 		}
@@ -62,9 +64,11 @@ func (t *inText) assigned(text []byte) (found []piece) {
 // isName reports whether c may be of a name in a URL.
 func isName(c byte) bool { return isAlnum(c) || c == '_' || c == '-' || c == '$' }
 
-// named returns the rule for a name in quotes with a colon behind it.
+// named returns the rule for a name in quotes with a colon behind it. Which names lie
+// within which cannot be told, so each may lie within all that stand before it.
 func (t *inText) named(text []byte) int {
-	rule := noRule
+	const mostStates = 32
+	rule, states := noRule, []*state{t.state}
 	for i, c := range text {
 		if c != ':' {
 			continue
@@ -78,7 +82,14 @@ func (t *inText) named(text []byte) int {
 		if from < 0 {
 			continue
 		}
-		rule = t.r.first(rule, t.ruleOf(text[max(0, end-longest)+from+1:end-1]))
+		name := text[max(0, end-longest)+from+1 : end-1]
+		for _, s := range states {
+			next := s.name(name)
+			rule = t.chosen(next, rule)
+			if len(states) < mostStates && !slices.Contains(states, next) {
+				states = append(states, next)
+			}
+		}
 	}
 	return rule
 }

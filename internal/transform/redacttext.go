@@ -9,7 +9,7 @@ import (
 )
 
 // traits say which bytes a text holds, so that most texts need no closer look.
-type traits uint8
+type traits uint16
 
 const (
 	hasString traits = 1 << iota // set for every string
@@ -19,7 +19,8 @@ const (
 	hasDigit
 	hasColon
 	hasEquals
-	hasLetter // a B or a J, without which there is no token
+	hasDot
+	hasB
 )
 
 // traitOf is the table of the bytes.
@@ -36,8 +37,10 @@ var traitOf = func() (t [256]traits) {
 			t[c] = hasColon
 		case c == '=':
 			t[c] = hasEquals
-		case c == 'b', c == 'B', c == 'J':
-			t[c] = hasLetter
+		case c == '.':
+			t[c] = hasDot
+		case c == 'b', c == 'B':
+			t[c] = hasB
 		}
 	}
 	return t
@@ -234,9 +237,13 @@ type piece struct {
 func (t *inText) pieces() (edits []edit, drop int) {
 	var all []piece
 	whole := noRule
-	layers(t.text, func(text []byte, origin []int) {
+	layers(t.text, func(text []byte, n int) {
 		found, rule := t.scan(text)
 		whole = t.r.first(whole, rule)
+		var origin []int
+		if len(found) > 0 {
+			origin = origins(t.text, n)
+		}
 		for _, p := range found {
 			if origin != nil {
 				p.from, p.to = origin[p.from], origin[p.to]
