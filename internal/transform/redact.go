@@ -263,11 +263,14 @@ func (r *Redactor) Redact(e event.Event) (out Redaction, err error) {
 	if err != nil {
 		return Redaction{}, err
 	}
-	raw, hits := splice(e.Raw, edits)
-	for i := range hits {
-		hits[i].Rule = r.rules[edits[i].rule].Name
+	out.Raw = splice(e.Raw, edits)
+	grown := 0 // by the edits before
+	for _, d := range edits {
+		from := d.from + grown
+		grown += len(d.with) - (d.to - d.from)
+		out.Hits = append(out.Hits, RedactHit{From: d.from, To: d.to, NewFrom: from, NewTo: from + len(d.with), Rule: r.rules[d.rule].Name})
 	}
-	return Redaction{Raw: raw, Hits: hits}, nil
+	return out, nil
 }
 
 // edits finds what is to be changed in an event. Should there be a fault in the
@@ -291,21 +294,20 @@ func (r *Redactor) edits(e event.Event) (edits []edit, err error) {
 }
 
 // splice applies edits, which are in order and do not overlap.
-func splice(raw []byte, edits []edit) ([]byte, []RedactHit) {
+func splice(raw []byte, edits []edit) []byte {
 	if len(edits) == 0 {
-		return raw, nil
+		return raw
 	}
-	out := make([]byte, 0, len(raw)+64)
-	hits := make([]RedactHit, 0, len(edits))
-	at := 0
+	size := len(raw)
 	for _, e := range edits {
-		out = append(out, raw[at:e.from]...)
-		from := len(out)
-		out = append(out, e.with...)
-		hits = append(hits, RedactHit{From: e.from, To: e.to, NewFrom: from, NewTo: len(out)})
+		size += len(e.with) - (e.to - e.from)
+	}
+	out, at := make([]byte, 0, size), 0
+	for _, e := range edits {
+		out = append(append(out, raw[at:e.from]...), e.with...)
 		at = e.to
 	}
-	return append(out, raw[at:]...), hits
+	return append(out, raw[at:]...)
 }
 
 // Transform redacts an event on its way in. One to which a rule cannot be applied
@@ -315,7 +317,7 @@ func (r *Redactor) Transform(e event.Event) (event.Event, pipeline.Verdict) {
 	if err != nil {
 		return r.withhold(e), pipeline.Verdict{Withhold: true, Reason: "a redaction rule could not be applied: " + err.Error()}
 	}
-	e.Raw, _ = splice(e.Raw, edits)
+	e.Raw = splice(e.Raw, edits)
 	return e, pipeline.Verdict{}
 }
 

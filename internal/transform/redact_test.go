@@ -166,7 +166,7 @@ func TestRedactKinds(t *testing.T) {
 			"john@example.com": "[]", "<john.o'hara+x@mail.example.co.jp>": "<[]>", "mailto:j@e.com?x": "mailto:[]?x",
 			"auth0|john@example.com": "auth0|[]", "to: a@b.de, c@d.de.": "to: [], [].", "jürgen@exämple.de": "[]",
 			"/x?email=john%40example.com&y=1": "/x?email=%5B%5D&y=1", "r%3Demail%253Djohn%252Bx%2540example.com%2526": "r%3Demail%253D%5B%5D%2526",
-			"@example": "@example", "m=john%25252525252540example.com&": "m=%5B%5D&", `{"x":"\u0061\\\u0040b.de`: `{"x":"[]`, "a @ b.de": "a @ b.de", "npm@8": "npm@8", "'a@b.de'": "'[]'", `{x: \u0061\u0040b.de`: `{x: []`,
+			"@example": "@example", `to "john doe"@example.com, "@x.de`: `to [], "@x.de`, "m=john%25252525252540example.com&": "m=%5B%5D&", `{"x":"\u0061\\\u0040b.de`: `{"x":"[]`, "a @ b.de": "a @ b.de", "npm@8": "npm@8", "'a@b.de'": "'[]'", `{x: \u0061\u0040b.de`: `{x: []`,
 		},
 		"ip": {
 			"203.0.113.7": "[]", "from 203.0.113.7:443.": "from []:443.", "2001:db8::1": "[]", "[2001:db8::1]:443": "[[]]:443", "http://203.0.113.7/x": "http://[]/x",

@@ -118,6 +118,9 @@ func findEmail(text []byte, fn func(from, to int) bool) {
 		for from < at && (text[from] == '\'' || text[from] == '.') {
 			from++
 		}
+		if from == at {
+			from = quotedLocal(text[:at])
+		}
 		to, dotted := at+1, false
 		for to < len(text) && isDomain(text[to]) {
 			dotted = dotted || text[to] == '.' && to > at+1 && to+1 < len(text) && isDomain(text[to+1])
@@ -130,6 +133,21 @@ func findEmail(text []byte, fn func(from, to int) bool) {
 			return
 		}
 	}
+}
+
+// quotedLocal returns where the part in quotes begins with which a text ends, as in
+// "john doe"@example.com; its length when there is none.
+func quotedLocal(text []byte) int {
+	const longest = 64 // RFC 5321
+	n := len(text)
+	if n < 2 || text[n-1] != '"' {
+		return n
+	}
+	begin := max(0, n-2-longest)
+	if i := bytes.LastIndexByte(text[begin:n-1], '"'); i >= 0 && begin+i < n-2 && bytes.IndexByte(text[begin+i:], '@') < 0 {
+		return begin + i
+	}
+	return n
 }
 
 // encodedEnd reports whether a text ends with a character in the encoding of URLs,

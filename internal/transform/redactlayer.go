@@ -63,10 +63,10 @@ func decodeLayer(text []byte, wanted bool) (out []byte, at []int, changed bool) 
 	for i := 0; i < len(text); {
 		before := len(out)
 		n := 1
-		switch {
-		case text[i] == '%':
+		switch text[i] {
+		case '%':
 			out, n = decodePercent(out, text[i:])
-		case text[i] == '\\':
+		case '\\':
 			out, n = decodeEscape(out, text[i:])
 		default:
 			out = append(out, text[i])

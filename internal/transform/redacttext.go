@@ -172,7 +172,7 @@ func (t *inText) put(rule int, kind kind) []edit {
 
 // truncated cuts the text to the length of a rule, after the edits.
 func (t *inText) truncated(rule int, edits []edit) []edit {
-	after, _ := splice(t.text, edits)
+	after := splice(t.text, edits)
 	n := t.r.rules[rule].Length
 	at := 0
 	for ; n > 0 && at < len(after); n-- {
