@@ -286,6 +286,9 @@ func (r *Redactor) edits(e event.Event) (edits []edit, err error) {
 		own := r.plan(e.Type)
 		p = &own
 	}
+	if !slices.Contains(p.active, true) {
+		return nil, nil
+	}
 	w := &walk{r: r, plan: p, id: e.LogID, typ: e.Type}
 	if err := w.checkOwn(); err != nil {
 		return nil, err

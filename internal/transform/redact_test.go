@@ -281,6 +281,18 @@ func TestRedactWithholds(t *testing.T) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
+	deep := `{` + head + `,"x":` + within + `,"y":"z"}`
+	for _, rule := range []transform.RedactRule{
+		{Kinds: []string{"email"}, Types: []string{"f*"}, Action: "mask"}, {Paths: []string{"y.z", "v[0]"}, Action: "mask"},
+	} {
+		if got := redacted(t, newRedactor(t, transform.RedactConfig{Rules: []transform.RedactRule{rule}}), deep); got != deep {
+			t.Errorf("a rule that is not for it: %s", got)
+		}
+	}
+	beside := newRedactor(t, transform.RedactConfig{Rules: []transform.RedactRule{at("mask", "y")}})
+	if got := redacted(t, beside, deep); got != strings.Replace(deep, `"y":"z"`, `"y":"***"`, 1) {
+		t.Errorf("no rule leads into what nests too deeply: %s", got)
+	}
 	long := event.Event{LogID: strings.Repeat("1", 1000), Type: strings.Repeat("t", 1000), Date: day, Raw: []byte(`nothing`)}
 	if e, v := r.Transform(long); !v.Withhold || string(e.Raw) != `{"date":"2026-11-23T23:59:59Z"}` {
 		t.Errorf("%s, %+v", e.Raw, v)

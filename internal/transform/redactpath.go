@@ -26,6 +26,7 @@ type compiledPath struct {
 // costs one look-up.
 type state struct {
 	hits    []int // rules, in ascending order
+	blind   bool  // no path leads to anything within the value
 	names   map[string]*state
 	other   *state // any other name
 	indexes map[int]*state
@@ -130,7 +131,7 @@ func (c *compiler) state(set, hits []int) *state {
 	if s, ok := c.states[string(key)]; ok {
 		return s
 	}
-	s := &state{hits: hits}
+	s := &state{hits: hits, blind: len(set) == 0}
 	c.states[string(key)] = s
 	c.todo = append(c.todo, pending{s, set})
 	return s

@@ -114,6 +114,12 @@ func (d *doc) action(rule int) string {
 // the value away; noRule leaves it in its place.
 func (d *doc) child(st *state, inherited, depth int, root bool) (drop int, err error) {
 	rule := d.chosen(st, inherited)
+	if rule == noRule && st.blind && d.plan.wanted == 0 && !d.quiet { // no rule is for anything in it
+		d.quiet = true
+		_, err = d.value(st, noRule, depth, false)
+		d.quiet = false
+		return noRule, err
+	}
 	from, c := d.i, d.peek()
 	action := d.action(rule)
 	whole := action == ActionDrop || action == ActionReplace && c != '"'
