@@ -168,27 +168,26 @@ func isDomain(c byte) bool { return isAlnum(c) || c >= 0x80 || c == '.' || c == 
 
 // findIP finds IP addresses.
 func findIP(text []byte, fn func(from, to int) bool) {
-	for i := 0; i < len(text); {
-		c := text[i]
-		if unhex(c) < 0 && c != ':' {
-			i++
+	const fewestDots, fewestColons = 3, 2
+	has4, has6 := bytes.Count(text, []byte(".")) >= fewestDots, bytes.Count(text, []byte(":")) >= fewestColons
+	if !has4 && !has6 {
+		return
+	}
+	for i := 0; i < len(text); i++ {
+		c, n := text[i], 0
+		if has6 && (c == ':' || unhex(c) >= 0) {
+			n = ip6At(text, i)
+		}
+		if n == 0 && has4 && isDigit(c) {
+			n = ip4At(text, i)
+		}
+		if n == 0 {
 			continue
 		}
-		if n := ip6At(text, i); n > 0 {
-			if !fn(i, i+n) {
-				return
-			}
-			i += n
-			continue
+		if !fn(i, i+n) {
+			return
 		}
-		if n := ip4At(text, i); n > 0 {
-			if !fn(i, i+n) {
-				return
-			}
-			i += n
-			continue
-		}
-		i++
+		i += n - 1
 	}
 }
 

@@ -103,7 +103,7 @@ func (d *doc) str(st *state, rule int, key bool) (drop int, err error) {
 // maybeJSON reports whether a text may be JSON itself.
 func maybeJSON(text []byte) bool {
 	switch text[0] {
-	case '{', '[', '"', '\\', ' ', 0xef:
+	case '{', '[', '"', '\\', ' ', '\t', '\r', '\n', byteOrderMark[0]:
 		return true
 	default:
 		return false
@@ -132,7 +132,7 @@ func (t *inText) apply(rule int, key bool) (edits []edit, drop int, err error) {
 		return t.put(rule, kind), noRule, nil
 	}
 	json := false
-	if !key {
+	if !key && maybeJSON(t.text) {
 		if edits, json, err = t.asJSON(); err != nil {
 			return nil, noRule, err
 		}
