@@ -186,7 +186,7 @@ func TestRedactKinds(t *testing.T) {
 		},
 		"bearer": {
 			"Bearer abc123": "[]", "authorization: bEARER\tA.b-c_d~e+f/g==": "authorization: []", "Bearer%20abc123": "%5B%5D", "Bearer token missing": "Bearer token missing", "Bearer ***": "Bearer ***",
-			"bearer:secretsecretsecret": "[]",
+			"bearer:secretsecretsecret": "[]", "Bearer mysecret": "[]", "Bearer token: abc123": "[]", "a Bearer authentication scheme": "a Bearer authentication scheme", `Bearer realm="x"`: `Bearer realm="x"`,
 		},
 	} {
 		r := newRedactor(t, transform.RedactConfig{Rules: []transform.RedactRule{{Kinds: []string{kind}, Action: "replace", With: "[]"}}})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"regexp"
+	"slices"
 )
 
 // A kind is a kind of value that is found by its form.
@@ -427,13 +428,11 @@ func findBearer(text []byte, fn func(from, to int) bool) {
 		if text[i]|0x20 != 'b' || !bytes.EqualFold(text[i:i+len(word)], []byte(word)) {
 			continue
 		}
-		begin := i + len(word)
-		for begin < len(text) && bytes.IndexByte([]byte(" \t+:=\"'"), text[begin]) >= 0 {
-			begin++
-		}
-		to := begin
-		for to < len(text) && (isAlnum(text[to]) || bytes.IndexByte([]byte("-._~+/="), text[to]) >= 0) {
-			to++
+		begin, to := tokenBehind(text, i+len(word))
+		if begin > i+len(word) && bytes.EqualFold(text[begin:to], []byte("token")) { // Bearer token: ...
+			if next, end := tokenBehind(text, to); next > to {
+				begin, to = next, end
+			}
 		}
 		if begin > i+len(word) && isToken(text[begin:to]) && !fn(i, to) {
 			return
@@ -442,12 +441,26 @@ func findBearer(text []byte, fn func(from, to int) bool) {
 	}
 }
 
-// isToken tells a token from the next word of a sentence.
-func isToken(text []byte) bool {
-	const shortest, longestWord = 6, 15
-	word := true
-	for _, c := range bytes.TrimRight(text, ".") {
-		word = word && c >= 'a' && c <= 'z'
+// tokenBehind returns the word that stands behind a place, and behind what may stand
+// between a scheme and its token; begin is the place itself when nothing does.
+func tokenBehind(text []byte, at int) (begin, end int) {
+	begin = at
+	for begin < len(text) && bytes.IndexByte([]byte(" \t+:=\"'"), text[begin]) >= 0 {
+		begin++
 	}
-	return len(text) >= shortest && (!word || len(text) > longestWord)
+	end = begin
+	for end < len(text) && (isAlnum(text[end]) || bytes.IndexByte([]byte("-._~+/="), text[end]) >= 0) {
+		end++
+	}
+	return begin, end
+}
+
+// isToken tells a token from the next word of a sentence about one.
+func isToken(text []byte) bool {
+	const shortest = 6
+	word := string(bytes.ToLower(bytes.TrimRight(text, ".=")))
+	return len(text) >= shortest && !slices.Contains([]string{
+		"tokens", "authentication", "authorization", "scheme", "schemes", "header", "headers", "format", "missing", "required", "invalid", "expired",
+		"method", "methods", "credentials", "credential", "realm", "error", "challenge", "should", "cannot", "without",
+	}, word)
 }
