@@ -28,16 +28,6 @@ func newRedactor(tb testing.TB, c transform.RedactConfig) *transform.Redactor {
 	return r
 }
 
-// parse reads a record.
-func parse(tb testing.TB, raw string) event.Event {
-	tb.Helper()
-	e, err := event.Parse([]byte(raw), day)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return e
-}
-
 // redacted applies rules to a record.
 func redacted(tb testing.TB, r *transform.Redactor, raw string) string {
 	tb.Helper()
