@@ -25,6 +25,7 @@ type PageReader struct {
 	size  int
 	max   int
 	start int64 // where in the stream in begins
+	spare []byte
 
 	r      reader
 	read   int  // bytes of in so far
@@ -64,6 +65,10 @@ func ResumePageReader(in io.Reader, at Place, received time.Time, size, largest 
 	}
 }
 
+// Reuse gives memory for the next window. The page that Next then returns lies in it,
+// so nobody may use it for anything else before that page is done with.
+func (p *PageReader) Reuse(window []byte) { p.spare = window }
+
 // Place returns the place behind the last page of Next. Behind an error it is
 // where the piece begins that could not be read.
 func (p *PageReader) Place() Place {
@@ -71,7 +76,8 @@ func (p *PageReader) Place() Place {
 	return Place{Offset: offset, Line: p.r.lineAt(p.r.i), List: p.list, Object: p.object}
 }
 
-// Next returns the next page, which has no cursor. Its bytes are its own. The
+// Next returns the next page, which has no cursor. Its bytes are its own, but for
+// Reuse. The
 // error comes with an empty page, after the last one, and stays: io.EOF at the
 // good end, ErrNoEvents when the stream is none of the forms, ErrTruncated when
 // it ends too early, ErrRecordTooLarge, or an error of reading. What was whole
@@ -101,18 +107,25 @@ func (p *PageReader) renew() {
 		p.r.b, p.r.i, p.r.counted = nil, 0, 0
 		return
 	}
-	p.r.b = append(make([]byte, 0, max(p.size, minWindow)+len(rest)), rest...)
+	to := p.spare[:0]
+	p.spare = nil
+	if need := max(p.size, minWindow) + len(rest); cap(to) < need {
+		to = make([]byte, 0, need)
+	}
+	to = append(to, rest...)
+	p.r.b = to
 	p.r.i, p.r.counted = 0, 0
 }
 
 // more reads on into the window and reports whether there was anything. Each
-// read doubles the window, so that what is scanned again adds up to little; one
-// that has room left is filled first, as a stream of known length ends there.
+// read doubles what there is of the piece at hand, so that what is scanned again adds
+// up to little. A window that has room left is filled first, as a stream of known
+// length ends there.
 func (p *PageReader) more() bool {
 	if p.ended {
 		return false
 	}
-	least := max(len(p.r.b), minWindow)
+	least := max(len(p.r.b)-p.r.i, minWindow)
 	if room := cap(p.r.b) - len(p.r.b); room > 0 {
 		least = min(least, room)
 	} else {

@@ -28,7 +28,8 @@ type Source interface {
 // that starts from its cursor does so by returning the error from Run. A page
 // with a cursor is offered alone; a source whose pages carry none may offer
 // several at the same time. None is offered, or still under way, once Run has
-// returned. The page's bytes must not be written to afterwards.
+// returned. Nothing keeps the page's bytes once it has returned; until then nobody may
+// write to them.
 //
 // A page that is empty but for CaughtUp tells that the source has nothing more
 // at the moment; it costs no transaction, but for its mark every few minutes.

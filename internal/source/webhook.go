@@ -84,6 +84,7 @@ type Webhook struct {
 	slots   chan struct{}
 	large   chan struct{}
 	readers sync.Pool // of bodies
+	windows sync.Pool // *[]byte, for small bodies
 	drains  chan struct{}
 
 	mu   sync.Mutex

@@ -186,6 +186,15 @@ func (w *Webhook) store(g *gate, in *incoming) error {
 		return w.keepWhole(g, in)
 	}
 	pages := event.NewPageReader(in, time.Now(), size, int(in.max))
+	if size <= smallBody {
+		window, _ := w.windows.Get().(*[]byte)
+		if window == nil || cap(*window) < size {
+			b := make([]byte, 0, max(size, webhookLook))
+			window = &b
+		}
+		defer w.windows.Put(window) // emit keeps nothing of it
+		pages.Reuse(*window)
+	}
 	for {
 		p, err := pages.Next()
 		switch {
