@@ -129,12 +129,14 @@ type Explanation struct {
 	// Words say why, as the end of a sentence: `its type "fp" is in types.deny ("f*")`. Empty for
 	// an event that every rule lets through without a remark.
 	Words string
+	// Err is why the expression failed on the event, if it did. It quotes nothing of it.
+	Err error
 }
 
 // Explain says what Apply does with an event, and why.
 func (f *Filter) Explain(e event.Event) Explanation {
 	x := f.judge(e)
-	out := Explanation{Kept: x.reason == "", Reason: x.reason}
+	out := Explanation{Kept: x.reason == "", Reason: x.reason, Err: x.err}
 	if x.words != nil {
 		out.Words = x.words()
 	}
