@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 // The groups under which the help lists the commands.
 const (
 	groupExport = "export"
+	groupRules  = "rules"
 	groupOther  = "other"
 )
 
@@ -12,6 +13,7 @@ const (
 func groups() []*cobra.Group {
 	return []*cobra.Group{
 		{ID: groupExport, Title: "Export:"},
+		{ID: groupRules, Title: "Rules:"},
 		{ID: groupOther, Title: "Help and settings:"},
 	}
 }
@@ -26,6 +28,9 @@ func commands(env *Env) []*cobra.Command {
 		newImportCommand(env),
 		newCursorCommand(env),
 		newDeadLetterCommand(env),
+		newFilterCommand(env),
+		newRedactCommand(env),
+		newSampleCommand(env),
 		newConfigCommand(env),
 		newVersionCommand(env),
 		newCompletionCommand(env),

@@ -71,12 +71,7 @@ func printSummary(env *Env, cfg *config.Config) {
 		}
 		fmt.Fprintf(env.Stdout, "  %s: %s -> %s, stream %s, in %s\n", t.Name, t.Origin(), destination(t.CloudWatch.LogGroup, t), destination(t.CloudWatch.LogStream, t), region)
 	}
-	for _, p := range cfg.Warnings() {
-		fmt.Fprintln(env.Stdout, env.paint(env.Stdout, bold, "warning:"), plainLines(p.Error()))
-		if p.Fix != "" {
-			fmt.Fprintln(env.Stdout, "    "+plainLines(p.Fix))
-		}
-	}
+	env.printWarnings(env.Stdout, cfg, "")
 }
 
 // destination fills the name of the tenant into a template.

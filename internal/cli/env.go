@@ -58,9 +58,10 @@ func isTerminal(w io.Writer) bool {
 
 // The colours of the command line, as SGR parameters.
 const (
-	bold = "1"
-	red  = "1;31"
-	dim  = "2"
+	bold  = "1"
+	red   = "1;31"
+	dim   = "2"
+	green = "1;32"
 )
 
 // paint returns text in a colour if w is a terminal that may show one: NO_COLOR

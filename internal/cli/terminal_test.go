@@ -49,7 +49,21 @@ func TestNoCommandObeysTheOutsideWorld(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	events := filepath.Join(dir, "events.jsonl")
+	raw := `{"log_id":"a\u001b[2J","type":"\u001b[2J","date":"2026-11-23T10:00:00Z","user_name":"` + "b\u009b31m\u202ec" + `@example.com","client_id":"\u001b[2J` + "\u009b31m" + `"}`
+	if err := os.WriteFile(events, []byte(raw+"\n{\"\x1b[2J\u009b\",}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	deny, mask := "tenants.0.filter.clients.deny=*", "tenants.0.redact.presets=auth0-pii"
 	for _, args := range [][]string{
+		{"filter", "test", "--file", events, "--set", deny},
+		{"filter", "test", "--file", events, "--set", deny, "--all"},
+		{"filter", "test", "--file", events, "--set", deny, "--json"},
+		{"redact", "test", "--file", events, "--set", mask, "--full"},
+		{"redact", "test", "--file", events, "--json"},
+		{"sample", "--file", events, "--set", "tenants.0.cloudwatch.log_stream={client}"},
+		{"sample", "--file", events, "--json"},
+		{"sample", "--file", hostile},
 		{"status"},
 		{"status", "--json"},
 		{"deadletter", "list"},
@@ -73,6 +87,9 @@ func TestNoCommandObeysTheOutsideWorld(t *testing.T) {
 			return r != '\n' && r != '\t' && (!unicode.IsPrint(r) || r == unicode.ReplacementChar)
 		}) {
 			t.Errorf("%q, code %d, printed\n%q\n%q", args, code, stdout, stderr)
+		}
+		if len(args) > 3 && args[3] == events && !strings.Contains(stdout, "2026-11-23") {
+			t.Errorf("%q, code %d, shows no event\n%q\n%q", args, code, stdout, stderr)
 		}
 		if args[0] == "deadletter" && (code != 0 || args[1] == "show" && !strings.Contains(stdout, "1b")) {
 			t.Errorf("%q, code %d, shows no letter\n%q\n%q", args, code, stdout, stderr)

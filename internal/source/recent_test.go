@@ -3,8 +3,8 @@ package source_test
 import (
 	"context"
 	"errors"
-	"strconv"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
