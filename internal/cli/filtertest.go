@@ -35,10 +35,10 @@ func newFilterTestCommand(env *Env) *cobra.Command {
 		Use:   "test",
 		Short: "Show which events a filter keeps, and why not the others",
 		Long: `Shows what the filter of a tenant would do with its last events: how many it leaves
-out by each counted reason, in words why, with an example of each, and how many it keeps. With --all
-there is a line for every event. Of the events themselves only time, type and id
-are shown, and the id or name of a client, connection or organisation where that
-is the reason.` + trialHelp,
+out by each counted reason, in words why, with an example of each, and how many it
+keeps. With --all there is a line for every event. Of the events themselves only
+time, type and id are shown, and the id or name of a client, connection or
+organisation where that is the reason.` + trialHelp,
 		Example: "  gapless filter test --config gapless.yaml --last 500\n" +
 			"  gapless filter test --config gapless.yaml --file events.json.gz --all\n" +
 			"  gapless filter test --config gapless.yaml --set 'tenants.0.filter.types=f*,slo' --json",

@@ -34,10 +34,10 @@ func newRedactTestCommand(env *Env) *cobra.Command {
 		Use:   "test",
 		Short: "Show events before and after redaction",
 		Long: `Shows what the redaction of a tenant does to its last events, member by member: the
-path, the rule, the value before (-) and after (+). Values that no rule hits are not shown
-unless --full asks for them, and events in which nothing is hit are counted. The end says how
-often each rule has hit; one that never did may be mistyped. The filter is left out of
-account: gapless sample shows what leaves.
+path, the rule, the value before (-) and after (+). Values that no rule hits are not
+shown unless --full asks for them, and events in which nothing is hit are counted. The
+end says how often each rule has hit; one that never did may be mistyped. The filter
+is left out of account: gapless sample shows what leaves.
 
 What is redacted is shown in clear, for the person who writes the rules. It goes to
 standard output alone, never to the log. Prefer --file with events that you may

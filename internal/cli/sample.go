@@ -20,9 +20,10 @@ func newSampleCommand(env *Env) *cobra.Command {
 		Short:   "Show a few events as CloudWatch Logs would get them",
 		Long: `Takes a few events of a tenant through all of its rules, and shows of each what would
 become of it: whether the filter keeps it, the log group and stream, the timestamp,
-and the message, redacted and shaped, as CloudWatch Logs would get it. What is redacted is not
-shown. What only AWS knows is left out of account: the retention of a group that is there
-already, and how many log streams max_streams has counted so far.` + trialHelp,
+and the message, redacted and shaped, as CloudWatch Logs would get it. What is
+redacted is not shown. Left out of account is what the configuration does not tell:
+the retention of a group that is there already, and how many log streams max_streams
+has counted so far.` + trialHelp,
 		Example: "  gapless sample --config gapless.yaml\n" +
 			"  gapless sample --config gapless.yaml --type fp --last 1\n" +
 			"  gapless sample --config gapless.yaml --file events.json.gz --json",
