@@ -72,7 +72,9 @@ func (b *Buffer) tryNext(ctx context.Context, l pipeline.Limits) (batch pipeline
 		ready := b.readyAt(c, l)
 		if c.full || !now.Before(ready) {
 			b.turns = append(slices.Delete(b.turns, i, i+1), w)
-			return b.lease(w, c.n), 0, nil, nil
+			batch := b.lease(w, c.n)
+			w.trim(b.store.window.rows, b.store.window.share(len(b.turns)))
+			return batch, 0, nil, nil
 		}
 		wait = min(wait, ready.Sub(now))
 		i++

@@ -14,14 +14,16 @@ import (
 type windowSize struct {
 	rows, bytes int // of each destination
 	allBytes    int // of all of them together, as far as least allows
-	least       int // bytes of each destination: more than a full batch
+	least       int // bytes of each destination, however many there are
 	readRows    int // to read from disk at once
 	readBytes   int
 }
 
-// defaultWindow holds several full batches of CloudWatch Logs.
+// defaultWindow holds several full batches of CloudWatch Logs, unless there are so
+// many destinations that each has less than one: what its next batch needs is then
+// read from disk, and what is left of it given back.
 var defaultWindow = windowSize{
-	rows: 20_000, bytes: 8 << 20, allBytes: 32 << 20, least: 2 << 20,
+	rows: 20_000, bytes: 8 << 20, allBytes: 32 << 20, least: 128 << 10,
 	readRows: 4096, readBytes: 2 << 20,
 }
 
