@@ -71,10 +71,14 @@ func New(ctx context.Context, c Config, d Deps) (*Sink, error) {
 
 // Limits returns what a batch may hold at this moment.
 func (s *Sink) Limits() pipeline.Limits {
-	w := s.windows.widest(s.clock.now())
+	return batchLimits(s.windows.widest(s.clock.now()), s.config.Linger)
+}
+
+// batchLimits returns what a batch may hold within a window.
+func batchLimits(w window, linger time.Duration) pipeline.Limits {
 	return pipeline.Limits{
 		MaxEvents: MaxBatchEvents, MaxBytes: MaxBatchBytes, EventOverhead: EventOverhead, MaxSpan: maxSpan,
-		Oldest: w.oldest, Newest: w.newest, Linger: s.config.Linger,
+		Oldest: w.oldest, Newest: w.newest, Linger: linger,
 	}
 }
 

@@ -27,13 +27,18 @@ func OpenReadOnly(ctx context.Context, dir string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openToRead(ctx, dir, path, "")
+}
+
+// openToRead opens the file of a data directory, with more behind its name.
+func openToRead(ctx context.Context, dir, path, more string) (*Reader, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, &pipeline.Error{
 			Op: "open store", Class: pipeline.Misconfigured, Err: fmt.Errorf("%s: %w", dir, ErrNoData),
 			Hint: "Start `gapless run` first, or name the data_dir that it uses.",
 		}
 	}
-	r, err := openReader(path)
+	r, err := openReader(path, more)
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +49,8 @@ func OpenReadOnly(ctx context.Context, dir string) (*Reader, error) {
 }
 
 // openReader makes the connections for reading.
-func openReader(path string) (*Reader, error) {
-	db, err := sql.Open("sqlite", dsn(path, "ro", "query_only(1)", "cache_size(-4000)"))
+func openReader(path, more string) (*Reader, error) {
+	db, err := sql.Open("sqlite", dsn(path, "ro", "query_only(1)", "cache_size(-4000)")+more)
 	if err != nil {
 		return nil, fault("open store", err)
 	}

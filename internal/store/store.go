@@ -160,7 +160,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := errors.Join(s.startMirror(ctx, mirrored), s.loadTold(ctx), s.writer.keepReserve(ctx, reserved)); err != nil {
 		return err
 	}
-	if s.Reader, err = openReader(path); err != nil {
+	if s.Reader, err = openReader(path, ""); err != nil {
 		return err
 	}
 	if s.metrics, err = newMetrics(s.cfg.Registerer, s); err != nil {
