@@ -32,6 +32,8 @@ type Options struct {
 	Once bool
 	// Import, when not nil, is all that the App does.
 	Import *Import
+	// DryRun, when not nil, hears what the App would send; nothing is.
+	DryRun *DryRun
 	// Listener is used in place of Config.Listen, and WebhookListener in place of
 	// Config.Webhook.Listen; nil opens one. Start takes it over.
 	Listener, WebhookListener net.Listener
@@ -76,6 +78,10 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		}
 	}()
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := a.prepareDryRun(ctx); err != nil {
+		return nil, err
+	}
+	opts = a.opts
 	cfg := opts.Config
 	if err := checkOnce(opts); err != nil {
 		return nil, err
@@ -88,6 +94,9 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		return nil, err // it says what was tried
 	}
 	a.onStop("store", func(context.Context) error { return a.store.Close() })
+	if opts.DryRun != nil {
+		a.onStop("dry run", a.finishDryRun)
+	}
 	a.registry.MustRegister(newLags(a))
 	for _, t := range opts.tenants() {
 		built, err := a.build(ctx, t)

@@ -28,9 +28,9 @@ type tenant struct {
 	name    string
 	logger  *slog.Logger
 	buffer  *store.Buffer
-	client  *auth0.Client   // nil without a poll
-	webhook *source.Webhook // nil where nobody pushes
-	sink    *cloudwatch.Sink
+	client  *auth0.Client      // nil without a poll
+	webhook *source.Webhook    // nil where nobody pushes
+	sink    *cloudwatch.Sink   // nil in a dry run
 	ingests []*pipeline.Ingest // one for each source
 	check   *pipeline.Check    // nil without both a poll and a push
 	deliver *pipeline.Deliver
@@ -62,13 +62,14 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	if built.sink, err = a.cloudwatchSink(ctx, t, logger); err != nil {
+	sink, err := a.destination(ctx, t, built)
+	if err != nil {
 		return nil, err
 	}
 	if err := a.addRoutes(ctx, t, built); err != nil {
 		return nil, err
 	}
-	out, err := outbound(t, built.sink)
+	out, err := outbound(t, sink)
 	if err != nil {
 		return nil, err
 	}
@@ -256,19 +257,32 @@ func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (_ *sour
 // onceInterval is the longest pause between two polls of a run with Once.
 const onceInterval = 50 * time.Millisecond
 
-// cloudwatchSink makes the sink of a tenant.
-func (a *App) cloudwatchSink(ctx context.Context, t config.Tenant, logger *slog.Logger) (*cloudwatch.Sink, error) {
+// destination makes what takes the events of a tenant: its sink, or the dry one in
+// the place of it. In a dry run the tenant stands where the real one does.
+func (a *App) destination(ctx context.Context, t config.Tenant, built *tenant) (_ pipeline.Sink, err error) {
+	if d := a.opts.DryRun; d != nil {
+		if err := built.buffer.Adopt(ctx, d.standings[t.Name]); err != nil {
+			return nil, fmt.Errorf("go on where the export stands: %w", err)
+		}
+		return d.sink(t, a.cloudwatchConfig(t))
+	}
+	built.sink, err = cloudwatch.New(ctx, a.cloudwatchConfig(t),
+		cloudwatch.Deps{Logger: built.logger, Registerer: a.registry, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: t.Name})
+	if err != nil {
+		return nil, fmt.Errorf("set up CloudWatch Logs: %w", err)
+	}
+	return built.sink, nil
+}
+
+// cloudwatchConfig returns how a tenant's events are delivered.
+func (a *App) cloudwatchConfig(t config.Tenant) cloudwatch.Config {
 	aws, cw := a.opts.Config.AWSFor(t), t.CloudWatch
-	sink, err := cloudwatch.New(ctx, cloudwatch.Config{
+	return cloudwatch.Config{
 		Region: aws.Region, Endpoint: aws.Endpoint, Profile: aws.Profile, RoleARN: aws.RoleARN, ExternalID: aws.ExternalID,
 		Create: cw.Create, RetentionDays: cw.RetentionDays, LogGroupClass: cw.LogGroupClass, KMSKeyID: cw.KMSKeyID, Tags: cw.Tags,
 		Linger: cw.Linger, Compression: cw.Compression, InDoubtWait: cw.InDoubtWait, RequestTimeout: cw.RequestTimeout,
 		TooOld: string(cw.TooOld), TooNew: string(cw.TooNew), TooLarge: string(cw.TooLarge),
-	}, cloudwatch.Deps{Logger: logger, Registerer: a.registry, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: t.Name})
-	if err != nil {
-		return nil, fmt.Errorf("set up CloudWatch Logs: %w", err)
 	}
-	return sink, nil
 }
 
 // note remembers the trouble of a loop; nil says that it is over.
@@ -388,7 +402,7 @@ const lookTimeout = 10 * time.Second
 // it finds wrong is told now instead of with the first event; delivery then goes
 // by its own rules.
 func (t *tenant) look(ctx context.Context) {
-	if t.fixed == nil {
+	if t.fixed == nil || t.sink == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)

@@ -27,31 +27,46 @@ With --once it ends by itself when every tenant is caught up and delivered, for
 cron and for jobs. It then fails when a tenant needs a person, such as for a
 permission that is missing; faults that pass by themselves are waited out, up
 to --timeout. It receives nothing: the webhook stays shut, and of a tenant that
-is pushed to alone it delivers what waits in the buffer.`,
-		Example: "  gapless run --config gapless.yaml\n  gapless run --config gapless.yaml --once --timeout 10m",
+is pushed to alone it delivers what waits in the buffer.
+
+With --dry-run it reads and applies the rules as always, prints what would be
+sent and where, and sends nothing. It begins where the data directory stands, of
+which it changes nothing, also beside a gapless that runs; its own data is in a
+temporary directory that it removes. AWS is not called, but for secrets that are
+kept there; pushes and queues are left alone.`,
+		Example: "  gapless run --config gapless.yaml\n  gapless run --config gapless.yaml --once --timeout 10m\n  gapless run --config gapless.yaml --dry-run --once",
 		Args:    noArgs,
 	}
 	flags := addConfigFlags(cmd)
 	once := cmd.Flags().Bool("once", false, "end when every tenant is caught up and delivered")
 	timeout := cmd.Flags().Duration("timeout", 0, "with --once: give up after this long; 0 waits as long as it takes")
+	dry := cmd.Flags().Bool("dry-run", false, "print what would be sent and where, and send nothing")
+	asJSON := cmd.Flags().Bool("json", false, "with --dry-run: print JSON for programs, a line for each event with its message and one for the summary")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
 		case *timeout < 0:
 			return usageError(cmd, "--timeout is %v: it cannot be negative", *timeout)
 		case *timeout != 0 && !*once:
 			return usageError(cmd, "--timeout goes with --once")
+		case *asJSON && !*dry:
+			return usageError(cmd, "--json goes with --dry-run")
 		}
 		cfg, err := flags.load(cmd.Context(), cmd, env)
 		if err != nil {
 			return err
 		}
+		if *dry && !cmd.Flags().Changed("log-level") && cfg.Log.Level == "info" {
+			cfg.Log.Level = "warn" // the output says the rest
+		}
 		logger, err := newLogger(env.Stderr, cfg.Log.Level, cfg.Log.Format)
 		if err != nil {
 			return err
 		}
-		err = runAgain(cmd.Context(), env, app.Options{
-			Config: cfg, Logger: logger, Version: build(env.Version).Version, Secrets: resolver(cfg, env), Once: *once,
-		}, *timeout)
+		opts := app.Options{Config: cfg, Logger: logger, Version: build(env.Version).Version, Secrets: resolver(cfg, env), Once: *once}
+		if *dry {
+			return runDry(cmd.Context(), env, opts, *timeout, *asJSON)
+		}
+		err = runAgain(cmd.Context(), env, opts, *timeout)
 		if errors.Is(err, errOnceTimeout) && tryOf(err) == "" {
 			err = fail(exitFailure, "gapless status"+flags.repeated(cmd), err)
 		}
