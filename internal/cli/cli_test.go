@@ -114,7 +114,7 @@ func TestExitCodes(t *testing.T) {
 		{interrupted, base, 1, ""},
 		{t.Context(), cli.Fail(5, "gapless verify", base), 5, "gapless verify"},
 		{t.Context(), fmt.Errorf("x: %w", cli.Fail(2, "", base)), 2, ""},
-		{t.Context(), &config.InvalidError{Problems: []*config.Error{{}}}, 3, "gapless config check"},
+		{t.Context(), &config.InvalidError{Of: "the configuration", Problems: []*config.Error{{}}}, 3, "gapless config check"},
 		{t.Context(), class(pipeline.Misconfigured), 3, "Do this."},
 		{t.Context(), class(pipeline.Unauthorized), 4, "Do this."},
 		{t.Context(), class(pipeline.Transient), 1, "Do this."},

@@ -14,12 +14,12 @@ func newConfigCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "config",
 		GroupID: groupOther,
-		Short:   "Check, print and describe the configuration",
+		Short:   "Check, test, print and describe the configuration",
 		Example: "  gapless config check --config gapless.yaml",
 		Args:    cobra.ArbitraryArgs,
 		RunE:    showHelp,
 	}
-	cmd.AddCommand(newConfigCheckCommand(env), newConfigPrintCommand(env), newConfigSchemaCommand(env))
+	cmd.AddCommand(newConfigCheckCommand(env), newConfigPrintCommand(env), newConfigSchemaCommand(env), newConfigTestCommand(env))
 	return cmd
 }
 

@@ -118,7 +118,7 @@ func (e *Env) report(err error, code int) {
 		return
 	}
 	if bad, ok := errors.AsType[*config.InvalidError](err); ok {
-		e.reportProblems(w, bad.Problems)
+		e.reportProblems(w, bad)
 	} else {
 		fmt.Fprintln(w, e.paint(w, red, "Error:"), plainLines(err.Error()))
 	}
@@ -127,13 +127,13 @@ func (e *Env) report(err error, code int) {
 	}
 }
 
-// reportProblems prints the problems of a configuration.
-func (e *Env) reportProblems(w io.Writer, problems []*config.Error) {
-	count := "a problem"
+// reportProblems prints the problems of a configuration, or of a file of tests.
+func (e *Env) reportProblems(w io.Writer, bad *config.InvalidError) {
+	problems, count := bad.Problems, "a problem"
 	if len(problems) > 1 {
 		count = fmt.Sprintf("%d problems", len(problems))
 	}
-	fmt.Fprintf(w, "%s the configuration has %s\n\n", e.paint(w, red, "Error:"), count)
+	fmt.Fprintf(w, "%s %s has %s\n\n", e.paint(w, red, "Error:"), plainLines(bad.Of), count)
 	for _, p := range problems {
 		fmt.Fprintln(w, "  "+e.paint(w, bold, plainLines(p.Error())))
 		if p.Excerpt != "" {

@@ -40,6 +40,8 @@ func (e *Error) Error() string {
 
 // InvalidError holds every problem that Load or Validate found.
 type InvalidError struct {
+	// Of says what has the problems: "the configuration", or a file of tests.
+	Of string
 	// Problems is never empty. Those of the file come first, in its order.
 	Problems []*Error
 }
@@ -74,7 +76,7 @@ func invalid(problems []*Error) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return &InvalidError{Problems: problems}
+	return &InvalidError{Of: "the configuration", Problems: problems}
 }
 
 // An Origin is where a value comes from. The zero value is the default.
