@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/app"
@@ -28,6 +31,9 @@ func runDry(ctx context.Context, env *Env, opts app.Options, timeout time.Durati
 	defer cancel(nil)
 	d := &dryRun{env: env, once: opts.Once, asJSON: asJSON, cancel: cancel}
 	opts.DryRun = app.NewDryRun(d.show)
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE) // or a reader like head, which has had enough, would end us before we have tidied up
+	defer signal.Stop(pipe)
 	a, err := app.New(ctx, opts)
 	if err != nil {
 		return err
@@ -42,10 +48,19 @@ func runDry(ctx context.Context, env *Env, opts app.Options, timeout time.Durati
 	stopping, end := context.WithTimeout(context.WithoutCancel(ctx), opts.Config.ShutdownTimeout)
 	defer end()
 	err = errors.Join(err, a.Stop(stopping))
-	if failed, ok := errors.AsType[*printError](context.Cause(ctx)); ok {
-		return failed // nobody reads a summary either
+	if failed, ok := errors.AsType[*printError](context.Cause(ctx)); ok { // nobody reads a summary either
+		return unlessHadEnough(failed)
 	}
-	return errors.Join(err, d.summary(opts.DryRun.Report()))
+	return errors.Join(err, unlessHadEnough(d.summary(opts.DryRun.Report())))
+}
+
+// unlessHadEnough returns an error of writing the output, but nil where whoever reads
+// it has had enough, as head has.
+func unlessHadEnough(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
 }
 
 // errDryTimeout says that a dry run with --once did not finish in time.
