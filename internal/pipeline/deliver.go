@@ -10,11 +10,14 @@ import (
 	"time"
 )
 
-// Deliver is the loop that moves one tenant's batches from the buffer to the
-// sink. Its fields are set before Run.
+// Deliver is the loop that moves one tenant's batches from the buffer to a
+// sink. A tenant with several sinks has as many loops. Its fields are set before
+// Run.
 type Deliver struct {
 	Buffer Buffer
 	Sink   Sink
+	// Name is that of the sink, see Destination; empty for the main one.
+	Name string
 	// InFlight is how many batches may be under way at once; at least 1.
 	InFlight int
 	Logger   *slog.Logger
@@ -31,8 +34,20 @@ type Deliver struct {
 	inFlight atomic.Int64
 }
 
-// DeliveryPart is the name of the delivery loop in logs, metrics and status.
+// DeliveryPart is the name of the delivery loop of the main sink in logs, metrics
+// and status.
 const DeliveryPart = "delivery"
+
+// DeliveryPartOf is the name of the delivery loop of a sink.
+func DeliveryPartOf(sink string) string {
+	if sink == "" {
+		return DeliveryPart
+	}
+	return DeliveryPart + ":" + sink
+}
+
+// part is the name of this loop.
+func (d *Deliver) part() string { return DeliveryPartOf(d.Name) }
 
 // Run delivers until ctx ends; then it takes no more batches, waits for the
 // calls under way and returns the cause. It never gives an event up: a batch
@@ -55,14 +70,14 @@ func (d *Deliver) Trouble() *Condition { return d.state().current() }
 
 // state returns the trouble, made on the first call.
 func (d *Deliver) state() *trouble {
-	d.setUp.Do(func() { d.trouble = &trouble{part: DeliveryPart, logger: d.Logger, report: d.report} })
+	d.setUp.Do(func() { d.trouble = &trouble{part: d.part(), logger: d.Logger, report: d.report} })
 	return d.trouble
 }
 
 // report forwards a change of the trouble.
 func (d *Deliver) report(ctx context.Context, c *Condition) {
 	if d.Report != nil {
-		d.Report(ctx, DeliveryPart, c)
+		d.Report(ctx, d.part(), c)
 	}
 }
 
@@ -98,7 +113,7 @@ func (d *Deliver) take(ctx context.Context) (Batch, error) {
 	for {
 		waiting, done := d.lanes.wait(ctx)
 		l := d.Sink.Limits()
-		l.Held = d.lanes.held
+		l.Sink, l.Held = d.Name, d.lanes.held
 		b, err := d.Buffer.Next(waiting, l)
 		done()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, errLaneFree) {
@@ -146,7 +161,7 @@ func (d *Deliver) failed(ctx context.Context, to Destination, err error) {
 		return
 	}
 	e := Classify(fmt.Errorf("deliver batch: %w", err))
-	d.Metrics.retries.WithLabelValues(DeliveryPart, e.Class.String()).Inc()
+	d.Metrics.retries.WithLabelValues(d.part(), e.Class.String()).Inc()
 	d.trouble.failed(ctx, to.strand(), e, d.lanes.hold(to, e))
 }
 
@@ -172,7 +187,7 @@ func (d *Deliver) retry(ctx context.Context, strand string, backoff *Backoff, er
 		return context.Cause(ctx)
 	}
 	e := Classify(err)
-	d.Metrics.retries.WithLabelValues(DeliveryPart, e.Class.String()).Inc()
+	d.Metrics.retries.WithLabelValues(d.part(), e.Class.String()).Inc()
 	wait := backoff.Next(e)
 	d.trouble.failed(ctx, strand, e, wait)
 	return Wait(ctx, wait)

@@ -24,8 +24,10 @@ type Ingest struct {
 	RedactUnreadable func(piece []byte) []byte
 	// Skips is shared by the sources of a tenant, so that an event which they leave
 	// out counts once; nil counts it each time that it comes.
-	Skips   *Skips
-	Route   Route
+	Skips *Skips
+	Route Route
+	// Also are the routes of the tenant's further sinks: each event goes by all.
+	Also    []Route
 	Logger  *slog.Logger
 	Metrics *Metrics
 	// Report hears of trouble when it begins or changes, and nil when it ends;
@@ -197,7 +199,7 @@ func (in *Ingest) intake(p event.Page, received time.Time) (_ Intake, skipped []
 			out.Skipped[verdict.Reason]++
 			continue
 		}
-		out.Entries = append(out.Entries, Entry{Event: e, Destination: in.Route(e)})
+		out.Entries = append(out.Entries, Entry{Event: e, Destination: in.Route(e), Also: in.also(e)})
 	}
 	return out, skipped
 }
@@ -212,4 +214,16 @@ func (in *Ingest) unreadable(pieces []event.Unreadable) []event.Unreadable {
 		}
 	}
 	return pieces
+}
+
+// also returns where else an event goes.
+func (in *Ingest) also(e event.Event) []Destination {
+	if len(in.Also) == 0 {
+		return nil
+	}
+	out := make([]Destination, len(in.Also))
+	for i, route := range in.Also {
+		out[i] = route(e)
+	}
+	return out
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/gaplesslogs/gapless/internal/event"
 )
 
-// Metrics are the figures of one tenant's two loops.
+// Metrics are the figures of one tenant's two loops, or of the delivery to one more
+// of its sinks.
 type Metrics struct {
 	fetched, stored, duplicates  *prometheus.CounterVec // by source
 	skipped, unreadable, undated *prometheus.CounterVec
@@ -26,44 +27,66 @@ type Metrics struct {
 	newest time.Time // date of the newest event fetched
 }
 
-// NewMetrics registers the figures of a tenant.
+// NewMetrics registers the figures of a tenant. Those of its delivery are of the
+// main sink.
 func NewMetrics(reg prometheus.Registerer, tenant string) *Metrics {
 	reg = prometheus.WrapRegistererWith(prometheus.Labels{"tenant": tenant}, reg)
-	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "gapless", Name: name, Help: help}, labels)
+	m := newDeliveryMetrics(reg, "gapless", DeliveryPart)
+	vec := counters(reg, "gapless")
+	m.fetched = vec("fetched_events_total", "Events that a source brought.", "source")
+	m.stored = vec("stored_events_total", "Events that were new and were written to disk.", "source")
+	m.duplicates = vec("duplicate_events_total", "Events dropped because their log_id was known.", "source")
+	m.unreadable = vec("unreadable_records_total", "Records that were no events and went to the dead letters.", "source")
+	m.withheld = vec("withheld_events_total", "Events to which a redaction rule could not be applied; their id, type and date went to the dead letters.", "source")
+	m.undated = vec("undated_events_total", "Events without a readable date, by where their date came from instead.", "source", "date_from")
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "gapless", Name: "ingest_lag_seconds", Help: "Now minus the date of the newest event fetched; -1 before the first.",
+	}, m.ingestLag))
+	return m
+}
+
+// NewSinkMetrics registers the figures of the delivery to a tenant's further sink.
+// They have names of their own, so that those of the tenant never count an event
+// twice.
+func NewSinkMetrics(reg prometheus.Registerer, tenant, sink string) *Metrics {
+	reg = prometheus.WrapRegistererWith(prometheus.Labels{"tenant": tenant, "destination": sink}, reg)
+	return newDeliveryMetrics(reg, "gapless_destination", DeliveryPartOf(sink))
+}
+
+// counters returns what makes and registers counters.
+func counters(reg prometheus.Registerer, namespace string) func(name, help string, labels ...string) *prometheus.CounterVec {
+	return func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 		reg.MustRegister(c)
 		return c
 	}
+}
+
+// newDeliveryMetrics registers the figures of a delivery.
+func newDeliveryMetrics(reg prometheus.Registerer, namespace, part string) *Metrics {
+	vec := counters(reg, namespace)
 	one := func(name, help string) prometheus.Counter { return vec(name, help).WithLabelValues() }
 	m := &Metrics{
-		fetched:    vec("fetched_events_total", "Events that a source brought.", "source"),
-		stored:     vec("stored_events_total", "Events that were new and were written to disk.", "source"),
-		duplicates: vec("duplicate_events_total", "Events dropped because their log_id was known.", "source"),
-		skipped:    vec("skipped_events_total", "Events left out on purpose, by reason.", "source", "reason"),
-		unreadable: vec("unreadable_records_total", "Records that were no events and went to the dead letters.", "source"),
-		withheld:   vec("withheld_events_total", "Events to which a redaction rule could not be applied; their id, type and date went to the dead letters.", "source"),
-		undated:    vec("undated_events_total", "Events without a readable date, by where their date came from instead.", "source", "date_from"),
-		delivered:  one("delivered_events_total", "Events that the destination accepted."),
-		batches:    one("delivered_batches_total", "Batches that the destination answered."),
-		rejected:   vec("rejected_events_total", "Events that the destination can never take, by reason; they lie in the dead letters.", "reason"),
-		altered:    vec("altered_events_total", "Events delivered in another form than received, by reason; the whole ones lie in the dead letters.", "reason"),
-		returned:   one("returned_events_total", "Events that go to the destination again after a partial refusal."),
-		retries:    vec("retries_total", "Failed tries, by part and class of the error.", "part", "class"),
+		skipped:   vec("skipped_events_total", "Events left out on purpose, by reason.", "source", "reason"),
+		delivered: one("delivered_events_total", "Events that the destination accepted."),
+		batches:   one("delivered_batches_total", "Batches that the destination answered."),
+		rejected:  vec("rejected_events_total", "Events that the destination can never take, by reason; they lie in the dead letters.", "reason"),
+		altered:   vec("altered_events_total", "Events delivered in another form than received, by reason; the whole ones lie in the dead letters.", "reason"),
+		returned:  one("returned_events_total", "Events that go to the destination again after a partial refusal."),
+		retries:   vec("retries_total", "Failed tries, by part and class of the error.", "part", "class"),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "gapless", Name: "event_latency_seconds", Help: "Time from the date of an event to its delivery; the oldest event of each batch is observed.",
+			Namespace: namespace, Name: "event_latency_seconds", Help: "Time from the date of an event to its delivery; the oldest event of each batch is observed.",
 			Buckets: []float64{0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400, 604800},
 		}),
-		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "gapless", Name: "batches_in_flight", Help: "Batches under way to the destination."}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "batches_in_flight", Help: "Batches under way to the destination."}),
 	}
 	for _, reason := range []string{"too_old", "too_new", "too_large", "invalid"} {
 		m.rejected.WithLabelValues(reason) // there from the start, so that an alert can be written before the first
 	}
 	for _, c := range []Class{Transient, Throttled, Unauthorized, Misconfigured} {
-		m.retries.WithLabelValues(DeliveryPart, c.String())
+		m.retries.WithLabelValues(part, c.String())
 	}
-	reg.MustRegister(m.latency, m.inFlight, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "gapless", Name: "ingest_lag_seconds", Help: "Now minus the date of the newest event fetched; -1 before the first.",
-	}, m.ingestLag))
+	reg.MustRegister(m.latency, m.inFlight)
 	return m
 }
 

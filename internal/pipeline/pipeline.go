@@ -55,9 +55,10 @@ type Verdict struct {
 	Reason string
 }
 
-// A Destination is a log group and stream; account and Region belong to the
-// tenant's sink.
+// A Destination is a log group and stream; account and Region belong to the sink.
 type Destination struct {
+	// Sink names which of the tenant's sinks leads there; empty for the main one.
+	Sink      string
 	LogGroup  string
 	LogStream string
 }
@@ -97,6 +98,9 @@ type Intake struct {
 type Entry struct {
 	Event       event.Event
 	Destination Destination
+	// Also are further destinations, each of another sink. What becomes of the event
+	// in one of them has no bearing on the others.
+	Also []Destination
 }
 
 // Appended says what became of an intake.
@@ -134,13 +138,13 @@ type Buffer interface {
 	// counts, the cursor and the mark of the source, all in one transaction that
 	// is flushed to disk when Append returns nil. Gaps that the mark covers are
 	// healed. An event whose log_id the buffer
-	// has seen within its dedup window is dropped and counted. The bytes are
-	// copied. The error wraps ErrBufferFull when there is no room; nothing was
-	// stored then.
+	// has seen within its dedup window is dropped and counted, whatever its
+	// destinations. The bytes are copied. The error wraps ErrBufferFull when there
+	// is no room; nothing was stored then, for any destination.
 	Append(ctx context.Context, source string, in Intake) (Appended, error)
 
-	// Next takes the oldest events of one destination, by their date, up to the
-	// limits. It blocks until a batch is full or has lingered, or ctx ends. The
+	// Next takes the oldest events of one destination of the sink that the limits
+	// name, by their date, up to the limits. It blocks until a batch is full or has lingered, or ctx ends. The
 	// events are leased to the caller until Settle or the end of the process:
 	// no other Next returns them. The lease is on disk when Next returns: should
 	// the process end before Settle, the events come again with a Doubt.
@@ -155,8 +159,10 @@ type Buffer interface {
 	Cursor(ctx context.Context, source string) (event.Cursor, error)
 }
 
-// Limits bound a batch. They come from the sink, but for Held.
+// Limits bound a batch. They come from the sink, but for Sink and Held.
 type Limits struct {
+	// Sink is the sink whose events are taken, see Destination.
+	Sink string
 	// MaxEvents is the largest number of events; at least 1.
 	MaxEvents int
 	// MaxBytes bounds the sum over the events of len(Raw)+EventOverhead. An

@@ -38,6 +38,8 @@ func TestBuffer(t *testing.T, open func(t *testing.T) pipeline.Buffer) {
 		{"ClampsDatesForTheSpan", clampsDates},
 		{"OneDestinationPerBatchAllServed", servesAllDestinations},
 		{"HoldsDestinations", holdsDestinations},
+		{"SinksAreApart", sinksAreApart},
+		{"SinksAreApartProperties", manySinksProperties},
 		{"LeasesOnce", leasesOnce},
 		{"Lingers", lingers},
 		{"FullBatchesDoNotLinger", fullBatchesDoNotLinger},

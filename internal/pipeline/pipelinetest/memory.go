@@ -35,7 +35,7 @@ type Memory struct {
 	rows    []*memoryRow
 	leases  map[int64]*memoryRow
 	lastKey int64
-	served  pipeline.Destination
+	served  map[string]pipeline.Destination // by sink
 	known   map[string]time.Time
 	cursors map[string]event.Cursor
 	backlog map[string]time.Time // sources that are not caught up: their last page
@@ -63,14 +63,16 @@ type DeadLetter struct {
 	Raw    []byte
 }
 
-// NewMemory returns an empty buffer that holds up to maxBytes of events and
-// knows a log_id again for the length of window. Zero means 1 GiB and 72 hours.
+// NewMemory returns an empty buffer that holds up to maxBytes of events for each
+// sink, and knows a log_id again for the length of window. Zero means 1 GiB and 72
+// hours.
 func NewMemory(maxBytes int64, window time.Duration) *Memory {
 	return &Memory{
 		maxBytes: cmp.Or(maxBytes, 1<<30),
 		window:   cmp.Or(window, 72*time.Hour),
 		changed:  make(chan struct{}),
 		leases:   make(map[int64]*memoryRow),
+		served:   make(map[string]pipeline.Destination),
 		known:    make(map[string]time.Time),
 		cursors:  make(map[string]event.Cursor),
 		backlog:  make(map[string]time.Time),
@@ -88,7 +90,7 @@ func (m *Memory) Append(ctx context.Context, source string, in pipeline.Intake) 
 	now := time.Now()
 	var done pipeline.Appended
 	var fresh []*memoryRow
-	size := int64(0)
+	sizes := make(map[string]int64) // by sink
 	ids := make(map[string]bool)
 	for i, e := range in.Entries {
 		if ids[e.Event.LogID] || m.knows(e.Event.LogID, now) {
@@ -97,15 +99,19 @@ func (m *Memory) Append(ctx context.Context, source string, in pipeline.Intake) 
 			continue
 		}
 		ids[e.Event.LogID] = true
-		row := &memoryRow{event: e.Event, to: e.Destination, source: source, since: now}
-		row.event.Raw = bytes.Clone(e.Event.Raw)
-		fresh = append(fresh, row)
-		size += int64(len(e.Event.Raw))
+		done.Stored++
+		for _, to := range append([]pipeline.Destination{e.Destination}, e.Also...) {
+			row := &memoryRow{event: e.Event, to: to, source: source, since: now}
+			row.event.Raw = bytes.Clone(e.Event.Raw)
+			fresh = append(fresh, row)
+			sizes[to.Sink] += int64(len(e.Event.Raw))
+		}
 	}
-	if held := m.bytes(); size > 0 && held > 0 && held+size > m.maxBytes {
-		return pipeline.Appended{}, fmt.Errorf("store %d bytes beside %d: %w", size, held, pipeline.ErrBufferFull)
+	for sink, size := range sizes {
+		if held := m.bytes(sink); size > 0 && held > 0 && held+size > m.maxBytes {
+			return pipeline.Appended{}, fmt.Errorf("store %d bytes beside %d: %w", size, held, pipeline.ErrBufferFull)
+		}
 	}
-	done.Stored = len(fresh)
 	m.rows = append(m.rows, fresh...)
 	for id := range ids {
 		m.known[id] = now
@@ -145,10 +151,12 @@ func (m *Memory) knows(id string, now time.Time) bool {
 	return ok && slices.ContainsFunc(m.rows, func(r *memoryRow) bool { return r.event.LogID == id })
 }
 
-// bytes is the size of the events held.
-func (m *Memory) bytes() (n int64) {
+// bytes is the size of the events held for a sink.
+func (m *Memory) bytes(sink string) (n int64) {
 	for _, r := range m.rows {
-		n += int64(len(r.event.Raw))
+		if r.to.Sink == sink {
+			n += int64(len(r.event.Raw))
+		}
 	}
 	return n
 }
@@ -190,13 +198,13 @@ func (m *Memory) choose(l pipeline.Limits, now time.Time) (rows []*memoryRow, wa
 	wait = time.Hour
 	byDestination := make(map[pipeline.Destination][]*memoryRow)
 	for _, r := range m.rows {
-		if !r.leased {
+		if !r.leased && r.to.Sink == l.Sink {
 			byDestination[r.to] = append(byDestination[r.to], r)
 		}
 	}
 	order := slices.SortedFunc(maps.Keys(byDestination), compareDestinations)
-	next, _ := slices.BinarySearchFunc(order, m.served, compareDestinations)
-	if next < len(order) && order[next] == m.served {
+	next, _ := slices.BinarySearchFunc(order, m.served[l.Sink], compareDestinations)
+	if next < len(order) && order[next] == m.served[l.Sink] {
 		next++
 	}
 	for i := range order {
@@ -208,7 +216,7 @@ func (m *Memory) choose(l pipeline.Limits, now time.Time) (rows []*memoryRow, wa
 		rows, full := cut(byDestination[to], l)
 		ready := m.readyAt(rows, l)
 		if full || !now.Before(ready) {
-			m.served = to
+			m.served[l.Sink] = to
 			return rows, 0
 		}
 		wait = min(wait, ready.Sub(now))
