@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/event"
@@ -29,7 +30,7 @@ func (b *Buffer) Append(ctx context.Context, source string, in pipeline.Intake) 
 	if err := a.offer(ctx); err != nil {
 		return pipeline.Appended{}, err
 	}
-	a.rows = newRows(a.offered) // here, as most intakes are new and others need not wait for it
+	a.rows = newRows(a.all(a.offered)) // here, as most intakes are new and others need not wait for it
 	defer func() { freeRows(a.rows) }()
 	if err := b.store.writer.do(ctx, &job{buffer: b, run: a.run, applied: a.applied, grows: a.size()}); err != nil {
 		return pipeline.Appended{}, a.fault(ctx, err)
@@ -42,12 +43,17 @@ type appending struct {
 	b       *Buffer
 	source  string
 	in      pipeline.Intake
-	offered []*entry // one for each log_id
-	fresh   []*entry // those of them that the file did not know
-	rows    []row    // of fresh
-	noted   bool     // their log_ids are known now
-	again   []int    // the places of the events that are not fresh
-	known   int      // records that are no events and were kept before
+	offered []*entry            // one for each log_id, for the main sink
+	fresh   []*entry            // those of them that the file did not know
+	copies  map[*entry][]*entry // of those offered, for further sinks; nil without any
+	sinks   map[int64]string    // the sinks of the copies, by destination
+	late    []*entry            // of events that are known, for sinks that may have lost them
+	whole   []*entry            // the events that none lacks then
+	without map[string]bool     // sinks that have no room and are passed over
+	rows    []row               // of fresh, with their copies
+	noted   bool                // their log_ids are known now
+	again   []int               // the places of the events that are not fresh
+	known   int                 // records that are no events and were kept before
 	lastSeq int64
 }
 
@@ -96,8 +102,19 @@ func (a *appending) offer(ctx context.Context) error {
 			logID: e.Event.LogID, typ: e.Event.Type, body: e.Event.Raw, source: a.source,
 		}
 		a.offered = append(a.offered, &entries[i])
+		if err := a.copy(ctx, &entries[i], e.Also); err != nil {
+			return a.fault(ctx, err)
+		}
 	}
 	return nil
+}
+
+// sizeOf returns the bytes of entries.
+func sizeOf(list []*entry) (n int64) {
+	for _, e := range list {
+		n += int64(len(e.body))
+	}
+	return n
 }
 
 // run writes the intake.
@@ -109,15 +126,10 @@ func (a *appending) run(ctx context.Context, t *tx) error {
 	if err := a.dropKept(ctx, t); err != nil {
 		return err
 	}
-	f := t.figures()
-	size := int64(0)
-	for _, e := range a.fresh {
-		size += int64(len(e.body))
-	}
-	if err := a.b.room(f, size, a.unreadable()); err != nil {
+	if err := a.room(t, a.fresh); err != nil {
 		return err
 	}
-	if len(a.fresh) > 0 || len(a.in.Unreadable) > 0 {
+	if len(a.fresh)+len(a.late) > 0 || len(a.in.Unreadable) > 0 {
 		if err := t.w.reserve.refuse(); err != nil {
 			return err
 		}
@@ -126,8 +138,10 @@ func (a *appending) run(ctx context.Context, t *tx) error {
 		if err := a.insertEvents(ctx, t); err != nil {
 			return err
 		}
-		f.events += int64(len(a.fresh))
-		f.bytes += size
+		if err := a.addFigures(ctx, t); err != nil {
+			return err
+		}
+		f := t.figures()
 		f.storedAt = t.now.UnixMicro()
 		for _, e := range a.fresh {
 			f.newest = max(f.newest, e.date)
@@ -135,19 +149,16 @@ func (a *appending) run(ctx context.Context, t *tx) error {
 				t.count(CountUndated, e.dateFrom.String(), 1)
 			}
 		}
+		t.setFigures(f)
 	}
-	t.setFigures(f)
+	if err := a.insertLate(ctx, t); err != nil {
+		return err
+	}
 	return a.insertRest(ctx, t)
 }
 
 // size returns the bytes that the intake may bring, known or not.
-func (a *appending) size() int64 {
-	n := a.unreadable()
-	for _, e := range a.offered {
-		n += int64(len(e.body))
-	}
-	return n
-}
+func (a *appending) size() int64 { return a.unreadable() + sizeOf(a.all(a.offered)) }
 
 // unreadable returns the bytes of the pieces that are no events.
 func (a *appending) unreadable() (n int64) {
@@ -161,8 +172,8 @@ func (a *appending) unreadable() (n int64) {
 // without asking for each before. If one turns out to be known, the notes are taken
 // back.
 func (a *appending) know(ctx context.Context, t *tx) error {
-	a.noted, a.fresh = false, a.offered
-	if len(a.offered) == 0 || a.b.room(t.figures(), a.size()-a.unreadable(), a.unreadable()) != nil || t.w.reserve.refuse() != nil {
+	a.noted, a.fresh, a.late, a.whole = false, a.offered, nil, nil
+	if len(a.offered) == 0 || a.room(t, a.offered) != nil || t.w.reserve.refuse() != nil {
 		return a.dropKnown(ctx, t)
 	}
 	var known bool
@@ -192,12 +203,7 @@ func (a *appending) know(ctx context.Context, t *tx) error {
 // note makes the log_ids of the events in fresh known, and returns how many were not.
 func (a *appending) note(ctx context.Context, t *tx) (n int64, err error) {
 	err = insertSeen.each(len(a.fresh), func(query string, from, to int) error {
-		args := make([]any, 0, 1+to-from)
-		args = append(args, a.b.id)
-		for _, e := range a.fresh[from:to] {
-			args = append(args, e.logID)
-		}
-		changed, err := t.change(ctx, query, args...)
+		changed, err := t.change(ctx, query, logIDArgs(a.b.id, a.fresh[from:to])...)
 		n += changed
 		return err
 	})
@@ -208,20 +214,18 @@ func (a *appending) note(ctx context.Context, t *tx) (n int64, err error) {
 func (a *appending) dropKnown(ctx context.Context, t *tx) error {
 	known := make(map[string]struct{})
 	err := selectSeen.each(len(a.offered), func(query string, from, to int) error {
-		args := make([]any, 0, 1+to-from)
-		args = append(args, a.b.id)
-		for _, e := range a.offered[from:to] {
-			args = append(args, e.logID)
-		}
 		return t.query(ctx, func(r *sql.Rows) error {
 			var id string
 			err := r.Scan(&id)
 			known[id] = struct{}{}
 			return err
-		}, query, args...)
+		}, query, logIDArgs(a.b.id, a.offered[from:to])...)
 	})
 	if err != nil || len(known) == 0 {
 		a.fresh = a.offered
+		return err
+	}
+	if err := a.findLate(ctx, t, known); err != nil {
 		return err
 	}
 	a.fresh = make([]*entry, 0, len(a.offered))
@@ -267,9 +271,9 @@ func (a *appending) insertEvents(ctx context.Context, t *tx) error {
 			return err
 		}
 	}
-	if len(a.fresh) < packed(a.rows) {
+	if all := a.all(a.fresh); len(all) != packed(a.rows) {
 		freeRows(a.rows)
-		a.rows = newRows(a.fresh)
+		a.rows = newRows(all)
 	}
 	first := t.w.nextSeq
 	for i := range a.rows {
@@ -327,11 +331,18 @@ func (a *appending) applied() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.applied = max(b.applied, a.lastSeq)
-	for _, e := range a.fresh {
+	for sink := range a.sums(a.fresh) {
+		b.tellFull(sink, a.without[sink])
+	}
+	all := a.all(a.fresh)
+	if len(a.late) > 0 {
+		all = append(slices.Clip(all), a.late...)
+	}
+	for _, e := range all {
 		e.since = now
 	}
-	b.offer(a.fresh)
-	b.progress.appended(a.source, a.in.Cursor, len(a.fresh), b.applied, now.UTC())
+	b.offer(all)
+	b.progress.appended(a.source, a.in.Cursor, len(all), b.applied, now.UTC())
 	delete(b.backlog, a.source)
 	if !a.in.CaughtUp {
 		b.backlog[a.source] = now

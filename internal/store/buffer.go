@@ -18,6 +18,8 @@ type Buffer struct {
 	id     int64
 	tenant string
 	totals atomic.Pointer[figures] // as of the last commit
+	sinks  sinks
+	partly atomic.Bool // there are events of which a sink may have lost its copy
 
 	mu           sync.Mutex
 	changed      chan struct{} // closed and replaced whenever Next should look again
@@ -78,7 +80,13 @@ func (b *Buffer) load(ctx context.Context, t *tx, last int64) error {
 	if err := b.loadRestored(ctx, t, inserted > 0); err != nil {
 		return err
 	}
-	if err := b.loadProgress(ctx, t, f.events, last); err != nil {
+	if err := b.loadSinks(ctx, t); err != nil {
+		return err
+	}
+	if err := b.loadPartly(ctx, t); err != nil {
+		return err
+	}
+	if err := b.loadProgress(ctx, t, f.events+b.sinks.waiting(true), last); err != nil {
 		return err
 	}
 	b.applied = last
@@ -89,12 +97,12 @@ func (b *Buffer) load(ctx context.Context, t *tx, last int64) error {
 	return t.query(ctx, func(r *sql.Rows) error {
 		var id int64
 		var d pipeline.Destination
-		if err := r.Scan(&id, &d.LogGroup, &d.LogStream); err != nil {
+		if err := r.Scan(&id, &d.Sink, &d.LogGroup, &d.LogStream); err != nil {
 			return err
 		}
 		b.know(d, id, &window{id: id, to: d})
 		return nil
-	}, "SELECT id, log_group, log_stream FROM destinations WHERE tenant_id = ? ORDER BY id", b.id)
+	}, "SELECT id, sink, log_group, log_stream FROM destinations WHERE tenant_id = ? ORDER BY id", b.id)
 }
 
 // know adds a destination with its window, and gives it a turn.
@@ -127,13 +135,13 @@ func (b *Buffer) destination(ctx context.Context, d pipeline.Destination) (int64
 	}
 	err := b.store.writer.do(ctx, &job{
 		run: func(ctx context.Context, t *tx) error {
-			err := t.exec(ctx, "INSERT INTO destinations (tenant_id, log_group, log_stream) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-				b.id, d.LogGroup, d.LogStream)
+			err := t.exec(ctx, "INSERT INTO destinations (tenant_id, sink, log_group, log_stream) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+				b.id, d.Sink, d.LogGroup, d.LogStream)
 			if err != nil {
 				return err
 			}
 			return t.query(ctx, func(r *sql.Rows) error { return r.Scan(&id) },
-				"SELECT id FROM destinations WHERE tenant_id = ? AND log_group = ? AND log_stream = ?", b.id, d.LogGroup, d.LogStream)
+				"SELECT id FROM destinations WHERE tenant_id = ? AND sink = ? AND log_group = ? AND log_stream = ?", b.id, d.Sink, d.LogGroup, d.LogStream)
 		},
 		applied: func() {
 			b.mu.Lock()

@@ -31,7 +31,7 @@ const (
 )
 
 // smallTables are those whose pages are looked at in a database of any size.
-var smallTables = [...]string{"tenants", "destinations", "cursors", "kv", "sending", "gaps", "conditions", "totals", "dead_letter_sums"}
+var smallTables = [...]string{"tenants", "destinations", "cursors", "kv", "sending", "gaps", "conditions", "totals", "dead_letter_sums", "sinks"}
 
 // A flaw is what makes a database unusable as it is.
 type flaw struct{ why string }

@@ -65,7 +65,7 @@ func (f LetterFilter) clause() (string, []any) {
 
 // letterColumns are those of a DeadLetter without its bytes.
 const letterColumns = `l.id, t.name, l.kind, l.created_at, l.source, l.reason, l.detail, length(l.body),
-	l.log_id, l.type, l.date, l.date_from, coalesce(d.log_group, ''), coalesce(d.log_stream, '')`
+	l.log_id, l.type, l.date, l.date_from, coalesce(d.sink, ''), coalesce(d.log_group, ''), coalesce(d.log_stream, '')`
 
 // letterTables are what they come from.
 const letterTables = ` FROM dead_letters l JOIN tenants t ON t.id = l.tenant_id LEFT JOIN destinations d ON d.id = l.destination_id`
@@ -75,7 +75,7 @@ func (l *DeadLetter) scan(row *sql.Rows, more ...any) error {
 	var created, date int64
 	err := row.Scan(append([]any{
 		&l.ID, &l.Tenant, &l.Kind, &created, &l.Source, &l.Reason, &l.Detail, &l.Size,
-		&l.Event.LogID, &l.Event.Type, &date, &l.Event.DateFrom, &l.Destination.LogGroup, &l.Destination.LogStream,
+		&l.Event.LogID, &l.Event.Type, &date, &l.Event.DateFrom, &l.Destination.Sink, &l.Destination.LogGroup, &l.Destination.LogStream,
 	}, more...)...)
 	l.CreatedAt, l.Event.Date = timeOf(created), timeOf(date)
 	return err

@@ -64,6 +64,7 @@ func (s *Store) tidy(ctx context.Context) {
 		{"forget log_ids", s.prune},
 		{"forget log_ids of letters", s.pruneLetterIDs},
 		{"forget counts", s.pruneCounts},
+		{"forget events with lost copies", s.prunePartly},
 		{"shrink file", s.shrink},
 		{"look for the report of a restoration", s.checkTold},
 	} {
@@ -130,8 +131,11 @@ func pruneStep(ctx context.Context, t *tx, after oldIntake, before time.Time) (o
 }
 
 // deleteSeen forgets log_ids, but those of letters: see notLetter and letter_ids.
-var deleteSeen = newChunkQuery("DELETE FROM seen WHERE tenant_id = ? AND log_id IN (", "?", ")"+notLetter+
-	" AND NOT EXISTS (SELECT 1 FROM letter_ids i WHERE i.tenant_id = seen.tenant_id AND i.log_id = seen.log_id)")
+var deleteSeen = newChunkQuery("DELETE FROM seen WHERE tenant_id = ? AND log_id IN (", "?", ")"+notLetter+notReplayed)
+
+// notReplayed keeps what is known of an event of which a letter was replayed or
+// dropped; see letter_ids.
+const notReplayed = " AND NOT EXISTS (SELECT 1 FROM letter_ids i WHERE i.tenant_id = seen.tenant_id AND i.log_id = seen.log_id)"
 
 // notLetter keeps what is known of an event while its dead letter may be replayed.
 const notLetter = " AND NOT EXISTS (SELECT 1 FROM dead_letters l WHERE l.tenant_id = seen.tenant_id AND l.log_id = seen.log_id AND l.kind = 'rejected')"
@@ -162,7 +166,8 @@ func (in *oldIntake) forget(ctx context.Context, t *tx) error {
 }
 
 // pruneLetterIDs forgets the log_ids of letters that were replayed or dropped a
-// window ago, when the event has left the buffer.
+// window ago, when the event has left the buffer. An intake from before that is still
+// there, although its window has passed, may have the event waiting for another sink.
 func (s *Store) pruneLetterIDs(ctx context.Context) error {
 	for more := true; more; {
 		err := s.writer.do(ctx, &job{drains: true, run: func(ctx context.Context, t *tx) error {
@@ -182,25 +187,27 @@ func pruneLetterIDsStep(ctx context.Context, t *tx, before time.Time) (int, erro
 	type known struct {
 		tenant int64
 		logID  string
+		seq    int64
 	}
 	var list []known
 	err := t.query(ctx, func(r *sql.Rows) error {
 		var k known
-		err := r.Scan(&k.tenant, &k.logID)
+		err := r.Scan(&k.tenant, &k.logID, &k.seq)
 		list = append(list, k)
 		return err
-	}, `SELECT tenant_id, log_id FROM letter_ids WHERE since <= ? AND NOT EXISTS (
+	}, `SELECT tenant_id, log_id, seq FROM letter_ids WHERE since <= ? AND NOT EXISTS (
 			SELECT 1 FROM buffer WHERE buffer.last_seq >= letter_ids.seq
 				AND buffer.seq = (SELECT max(seq) FROM buffer WHERE seq <= letter_ids.seq))
+			AND NOT EXISTS (SELECT 1 FROM intakes i WHERE i.stored_at <= letter_ids.since AND i.tenant_id = letter_ids.tenant_id)
 		ORDER BY since LIMIT ?`, before.UnixMicro(), pruneForget)
 	if err != nil {
 		return 0, err
 	}
 	for _, k := range list {
-		if err := t.exec(ctx, "DELETE FROM seen WHERE tenant_id = ? AND log_id = ?"+notLetter, k.tenant, k.logID); err != nil {
+		if err := t.exec(ctx, "DELETE FROM letter_ids WHERE tenant_id = ? AND log_id = ? AND seq = ?", k.tenant, k.logID, k.seq); err != nil {
 			return 0, err
 		}
-		if err := t.exec(ctx, "DELETE FROM letter_ids WHERE tenant_id = ? AND log_id = ?", k.tenant, k.logID); err != nil {
+		if err := t.exec(ctx, "DELETE FROM seen WHERE tenant_id = ? AND log_id = ?"+notLetter+notReplayed, k.tenant, k.logID); err != nil {
 			return 0, err
 		}
 	}

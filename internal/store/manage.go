@@ -14,8 +14,15 @@ import (
 )
 
 // Pending returns how many events wait for delivery or for their receipt, as of
-// the last commit.
-func (b *Buffer) Pending() int64 { return b.figures().events }
+// the last commit. One that waits for several sinks counts for each; those of sinks
+// that are not in use, see UseSinks, do not count.
+func (b *Buffer) Pending() int64 { return b.figures().events + b.sinks.waiting(false) }
+
+// PendingOf is Pending for one sink; an empty name is that of the main one.
+func (b *Buffer) PendingOf(sink string) int64 {
+	events, _ := b.SinkFiguresOf(sink)
+	return events
+}
 
 // ResetCursor forgets where a source stands. What is stored stays stored.
 func (b *Buffer) ResetCursor(ctx context.Context, source string) error {

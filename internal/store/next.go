@@ -17,8 +17,8 @@ const backlogPatience = time.Second
 // idle is how long Next waits when there is nothing; it is woken before.
 const idle = time.Hour
 
-// Next takes a batch, see pipeline.Buffer. Destinations that have one ready take
-// turns.
+// Next takes a batch, see pipeline.Buffer. Destinations of the sink that have one
+// ready take turns.
 func (b *Buffer) Next(ctx context.Context, l pipeline.Limits) (pipeline.Batch, error) {
 	for {
 		if ctx.Err() != nil {
@@ -55,6 +55,10 @@ func (b *Buffer) tryNext(ctx context.Context, l pipeline.Limits) (batch pipeline
 	wait = idle
 	for i := 0; i < len(b.turns); {
 		w := b.turns[i]
+		if w.to.Sink != l.Sink {
+			i++
+			continue
+		}
 		if until := l.HeldUntil(w.to); now.Before(until) {
 			wait = min(wait, until.Sub(now))
 			i++

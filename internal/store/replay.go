@@ -172,9 +172,6 @@ func (m *moving) pick(ctx context.Context, t *tx) error {
 
 // replay puts the events into the buffer, under new numbers.
 func (m *moving) replay(ctx context.Context, t *tx) error {
-	if err := m.roomToReplay(t.figures()); err != nil {
-		return err
-	}
 	for _, l := range m.list {
 		e := &entry{}
 		err := t.query(ctx, func(r *sql.Rows) error {
@@ -185,13 +182,16 @@ func (m *moving) replay(ctx context.Context, t *tx) error {
 		}
 		m.events = append(m.events, e)
 	}
+	sums := m.sums()
+	if err := m.roomToReplay(t, sums); err != nil {
+		return err
+	}
 	if err := m.insert(ctx, t); err != nil {
 		return err
 	}
-	f := t.figures()
-	f.events += int64(len(m.events))
-	f.bytes += m.bytes
-	t.setFigures(f)
+	for sink, sum := range sums {
+		t.addWaiting(sink, sum.events, sum.bytes)
+	}
 	return m.remove(ctx, t, CountReplayed)
 }
 
@@ -205,7 +205,7 @@ func (m *moving) insert(ctx context.Context, t *tx) error {
 		}
 		m.last = t.w.nextSeq - 1
 		for _, e := range rows[i].list {
-			if err := m.know(ctx, t, e.logID, e.seq); err != nil {
+			if err := t.knowLetter(ctx, m.b.id, e.logID, e.seq); err != nil {
 				return err
 			}
 		}
@@ -213,11 +213,30 @@ func (m *moving) insert(ctx context.Context, t *tx) error {
 	return nil
 }
 
+// sums returns how many of the events go to which sink, and their bytes.
+func (m *moving) sums() map[string]sinkFigures {
+	m.b.mu.Lock()
+	defer m.b.mu.Unlock()
+	out := make(map[string]sinkFigures)
+	for _, e := range m.events {
+		sink := m.b.names[e.to].Sink
+		sum := out[sink]
+		out[sink] = sinkFigures{events: sum.events + 1, bytes: sum.bytes + int64(len(e.body))}
+	}
+	return out
+}
+
 // roomToReplay says whether the buffer has room for the events.
-func (m *moving) roomToReplay(f figures) error {
-	left := f // without these letters
+func (m *moving) roomToReplay(t *tx, sums map[string]sinkFigures) error {
+	left := t.figures() // without these letters
 	left.letterBytes -= m.bytes
-	return m.b.room(left, m.bytes, 0)
+	for sink, sum := range sums {
+		left.bytes = t.waiting(sink).bytes
+		if err := m.b.room(left, sum.bytes, 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drop forgets the letters. Of an event that was never delivered the log_id stays
@@ -225,7 +244,7 @@ func (m *moving) roomToReplay(f figures) error {
 func (m *moving) drop(ctx context.Context, t *tx) error {
 	if m.filter.Kind == KindRejected {
 		for _, l := range m.list {
-			if err := m.know(ctx, t, l.logID, 0); err != nil {
+			if err := t.knowLetter(ctx, m.b.id, l.logID, 0); err != nil {
 				return err
 			}
 		}
@@ -233,14 +252,14 @@ func (m *moving) drop(ctx context.Context, t *tx) error {
 	return m.remove(ctx, t, CountDropped)
 }
 
-// know remembers a log_id for a dedup window from now, and for as long as the
+// knowLetter remembers a log_id for a dedup window from now, and for as long as the
 // event is in the buffer.
-func (m *moving) know(ctx context.Context, t *tx, logID string, seq int64) error {
-	if err := t.exec(ctx, "INSERT INTO seen (tenant_id, log_id) VALUES (?, ?) ON CONFLICT DO NOTHING", m.b.id, logID); err != nil {
+func (t *tx) knowLetter(ctx context.Context, tenant int64, logID string, seq int64) error {
+	if err := t.exec(ctx, "INSERT INTO seen (tenant_id, log_id) VALUES (?, ?) ON CONFLICT DO NOTHING", tenant, logID); err != nil {
 		return err
 	}
 	return t.exec(ctx, `INSERT INTO letter_ids (tenant_id, log_id, since, seq) VALUES (?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET since = excluded.since, seq = excluded.seq`, m.b.id, logID, t.now.UnixMicro(), seq)
+		ON CONFLICT DO UPDATE SET since = excluded.since, seq = excluded.seq`, tenant, logID, t.now.UnixMicro(), seq)
 }
 
 // remove deletes the letters and counts what became of them.

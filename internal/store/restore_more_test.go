@@ -87,7 +87,7 @@ func TestNothingIsLostWithTheStore(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		l := &account{tb: rt, sent: make(map[string]int)}
+		l := &account{tb: rt, also: rapid.Bool().Draw(rt, "two sinks"), sent: make(map[string]int)}
 		open := func() (*store.Store, *store.Buffer) {
 			s, err := store.Open(ctx, store.Config{Dir: dir})
 			if err != nil {

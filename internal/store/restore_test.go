@@ -113,7 +113,8 @@ func damages() map[string]damage {
 type account struct {
 	tb   rapid.TB
 	held int            // events of the log so far
-	sent map[string]int // by log_id
+	sent map[string]int // by sink and log_id
+	also bool           // events go by a second sink too
 	hung bool           // a batch is not settled, and its process sends no more
 }
 
@@ -134,26 +135,52 @@ func (l *account) read(ctx context.Context, b *store.Buffer, page, most int) {
 		from = last + 1
 	}
 	for to := min(from+most, l.held); from < to; from += page {
-		if _, err := b.Append(ctx, "poll", newIntake(from, min(from+page, to), 300)); err != nil {
+		if _, err := b.Append(ctx, "poll", l.intake(from, min(from+page, to))); err != nil {
 			l.tb.Fatal(err)
 		}
 	}
 }
 
-// deliver sends up to so many batches. What may have arrived is looked up, as the
+// intake makes an intake of the log.
+func (l *account) intake(from, to int) pipeline.Intake {
+	if l.also {
+		return newIntakeOfBoth(from, to, 300)
+	}
+	return newIntake(from, to, 300)
+}
+
+// sinks lists those that events go by.
+func (l *account) sinks() []string {
+	if l.also {
+		return []string{"audit", ""}
+	}
+	return []string{""}
+}
+
+// deliver sends up to so many batches by each sink. What may have arrived is looked up, as the
 // sink does; the outcome of the last may stay unsettled, as after a crash.
 func (l *account) deliver(ctx context.Context, b *store.Buffer, batches, size int, settle bool) {
 	l.tb.Helper()
-	lim := limits()
+	hung := l.hung
+	for _, sink := range l.sinks() {
+		l.hung = hung
+		l.deliverBy(ctx, b, sink, batches, size, settle)
+	}
+}
+
+// deliverBy is deliver for one sink.
+func (l *account) deliverBy(ctx context.Context, b *store.Buffer, sink string, batches, size int, settle bool) {
+	l.tb.Helper()
+	lim := limitsOf(sink)
 	lim.MaxEvents, lim.Linger = size, 0
-	for n := 0; n < batches && b.Pending() > 0 && !l.hung; n++ {
+	for n := 0; n < batches && b.PendingOf(sink) > 0 && !l.hung; n++ {
 		batch, err := b.Next(ctx, lim)
 		if err != nil {
 			l.tb.Fatal(err)
 		}
 		for _, e := range batch.Events {
-			if l.sent[e.LogID] == 0 || batch.Doubt.IsZero() {
-				l.sent[e.LogID]++
+			if l.sent[sink+e.LogID] == 0 || batch.Doubt.IsZero() {
+				l.sent[sink+e.LogID]++
 			}
 		}
 		if n == batches-1 && !settle {
@@ -174,9 +201,11 @@ func (l *account) check(ctx context.Context, b *store.Buffer) {
 	for b.Pending() > 0 {
 		l.deliver(ctx, b, 1000, 1000, true)
 	}
-	for n := range l.held {
-		if got := l.sent[newEvent(n, 0).LogID]; got != 1 {
-			l.tb.Fatalf("event %d of %d arrived %d times", n, l.held, got)
+	for _, sink := range l.sinks() {
+		for n := range l.held {
+			if got := l.sent[sink+newEvent(n, 0).LogID]; got != 1 {
+				l.tb.Fatalf("event %d of %d arrived %d times by sink %q", n, l.held, got, sink)
+			}
 		}
 	}
 }
@@ -204,7 +233,7 @@ func wantRestored(t *testing.T, s *store.Store, dir string) {
 // behind, and others wait.
 func life(t *testing.T) (dir string, l *account) {
 	t.Helper()
-	dir, l = t.TempDir(), &account{tb: t, held: 400, sent: make(map[string]int)}
+	dir, l = t.TempDir(), &account{tb: t, held: 400, also: true, sent: make(map[string]int)}
 	s := openStore(t, store.Config{Dir: dir})
 	b := openBuffer(t, s, "dev-tenant")
 	l.read(t.Context(), b, 10, 200)

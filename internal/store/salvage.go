@@ -71,7 +71,7 @@ func salvage(ctx context.Context, path string, to *sql.Conn) (_ salvaged, err er
 		s.version = len(list)
 	}
 	for _, step := range []func(context.Context) error{
-		s.saveTenants, s.saveEvents, s.saveLetters, s.saveKnown, s.saveRest, s.reckon,
+		s.saveTenants, s.saveEvents, s.saveLetters, s.saveKnown, s.partlyKnow, s.saveRest, s.reckon,
 	} {
 		if err := step(ctx); err != nil {
 			return s.salvaged, err
@@ -83,7 +83,8 @@ func salvage(ctx context.Context, path string, to *sql.Conn) (_ salvaged, err er
 // A column list with what stands for a column in older schemas.
 const (
 	tenantColumns = "id, name, newest_date, stored_at, delivered_at"
-	destColumns   = "id, tenant_id, log_group, log_stream"
+	destColumns   = "id, tenant_id, sink, log_group, log_stream"
+	destColumns5  = "id, tenant_id, log_group, log_stream"
 	rowColumns    = "seq, last_seq, destination_id, date, stored_at, source, events, bytes, gone, dates, body"
 	eventColumns  = "seq, destination_id, date, date_from, stored_at, log_id, type, body, source"
 	eventColumns2 = "seq, destination_id, date, date_from, stored_at, log_id, type, body, '' AS source"
@@ -96,7 +97,11 @@ const (
 // saveTenants copies the tenants, their destinations and where their sources stand.
 func (s *salvager) saveTenants(ctx context.Context) error {
 	s.complete = true // until something turns out to be missing
-	for _, t := range []struct{ name, columns string }{{"tenants", tenantColumns}, {"destinations", destColumns}} {
+	dest := destColumns
+	if s.version < 6 {
+		dest = destColumns5
+	}
+	for _, t := range []struct{ name, columns string }{{"tenants", tenantColumns}, {"destinations", dest}} {
 		if _, err := s.copyRows(ctx, t.name, t.columns, "id", nil); err != nil {
 			return err
 		}
@@ -177,6 +182,11 @@ func (s *salvager) saveRest(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.version >= 6 {
+		if err := s.copyKeyed(ctx, "sinks", "tenant_id, name, buffered_events, buffered_bytes, delivered_at"); err != nil {
+			return err
+		}
+	}
 	_, err = s.to.ExecContext(ctx, "DELETE FROM kv WHERE space = 'store'")
 	return err
 }
@@ -188,10 +198,15 @@ func (s *salvager) reckon(ctx context.Context) error {
 		`INSERT INTO dead_letter_sums (tenant_id, kind, reason, letters, bytes)
 			SELECT tenant_id, kind, reason, count(*), sum(length(body)) FROM dead_letters GROUP BY tenant_id, kind, reason`,
 		`UPDATE tenants SET
-			buffered_events = (SELECT coalesce(sum(events), 0) FROM buffer b JOIN destinations d ON d.id = b.destination_id WHERE d.tenant_id = tenants.id),
-			buffered_bytes = (SELECT coalesce(sum(bytes), 0) FROM buffer b JOIN destinations d ON d.id = b.destination_id WHERE d.tenant_id = tenants.id),
+			buffered_events = (SELECT coalesce(sum(events), 0) FROM buffer b JOIN destinations d ON d.id = b.destination_id WHERE d.tenant_id = tenants.id AND d.sink = ''),
+			buffered_bytes = (SELECT coalesce(sum(bytes), 0) FROM buffer b JOIN destinations d ON d.id = b.destination_id WHERE d.tenant_id = tenants.id AND d.sink = ''),
 			dead_letters = (SELECT count(*) FROM dead_letters l WHERE l.tenant_id = tenants.id),
 			dead_letter_bytes = (SELECT coalesce(sum(length(body)), 0) FROM dead_letters l WHERE l.tenant_id = tenants.id)`,
+		`UPDATE sinks SET buffered_events = 0, buffered_bytes = 0`,
+		`INSERT INTO sinks (tenant_id, name, buffered_events, buffered_bytes)
+			SELECT d.tenant_id, d.sink, sum(b.events), sum(b.bytes) FROM buffer b JOIN destinations d ON d.id = b.destination_id
+			WHERE d.sink <> '' GROUP BY d.tenant_id, d.sink
+			ON CONFLICT DO UPDATE SET buffered_events = excluded.buffered_events, buffered_bytes = excluded.buffered_bytes`,
 	} {
 		if _, err := s.to.ExecContext(ctx, query); err != nil {
 			return err

@@ -30,8 +30,11 @@ func (s *salvager) saveEvents(ctx context.Context) error {
 	if err := s.to.QueryRowContext(ctx, "SELECT coalesce(sum(events), 0) FROM buffer").Scan(&s.events); err != nil {
 		return err
 	}
-	var said sql.NullInt64
-	if err := s.from.QueryRowContext(ctx, "SELECT sum(buffered_events) FROM tenants").Scan(&said); err != nil || said.Int64 != int64(s.events) {
+	said, query := sql.NullInt64{}, "SELECT sum(buffered_events) FROM tenants"
+	if s.version >= 6 {
+		query = "SELECT (" + query + ") + (SELECT coalesce(sum(buffered_events), 0) FROM sinks)"
+	}
+	if err := s.from.QueryRowContext(ctx, query).Scan(&said); err != nil || said.Int64 != int64(s.events) {
 		s.complete = false
 	}
 	return nil
@@ -145,6 +148,7 @@ func (s *salvager) knowEvents(ctx context.Context) error {
 // An intakeOf is the events of a row that wait.
 type intakeOf struct {
 	tenant, first, last int64
+	sink                string
 	ids                 []string
 	packed              []byte
 }

@@ -98,6 +98,7 @@ func (b *Buffer) beginSettle(ctx context.Context, key int64) (done func(), err e
 // A settling is the outcome of a batch on its way into the file.
 type settling struct {
 	b         *Buffer
+	sink      string         // of all of them
 	keys      []int64        // of all leases that end
 	gone      []*entry       // leave the buffer
 	retry     []*entry       // are available again
@@ -128,6 +129,7 @@ func (b *Buffer) outcome(batch pipeline.Batch, r pipeline.Receipt) *settling {
 			s.gone = append(s.gone, e)
 		}
 		s.keys = append(s.keys, key)
+		s.sink = b.names[e.to].Sink
 	}
 	if r.Doubt.IsZero() {
 		s.known = s.retry
@@ -161,21 +163,16 @@ func (s *settling) run(ctx context.Context, t *tx) error {
 	if err := s.deleteGone(ctx, t); err != nil {
 		return err
 	}
-	f := t.figures()
-	for _, e := range s.gone {
-		f.bytes -= int64(len(e.body))
-	}
-	f.events -= int64(len(s.gone))
-	t.setFigures(f)
+	t.addWaiting(s.sink, -int64(len(s.gone)), -sizeOf(s.gone))
 	for i := range s.letters {
 		l := &s.letters[i]
 		if err := l.insert(ctx, t); err != nil {
 			return err
 		}
-		t.count(l.kind, l.reason, 1)
+		t.count(countOf(l.kind, s.sink), l.reason, 1)
 	}
 	for reason, n := range s.skipped {
-		t.count(CountSkipped, reason, n)
+		t.count(countOf(CountSkipped, s.sink), reason, n)
 	}
 	for _, id := range s.b.ending(slices.Concat(s.gone, s.known)) {
 		if err := t.exec(ctx, "DELETE FROM sending WHERE id = ?", id); err != nil {
@@ -183,10 +180,10 @@ func (s *settling) run(ctx context.Context, t *tx) error {
 		}
 	}
 	if s.delivered > 0 {
-		f = t.figures()
-		f.deliveredAt = t.now.UnixMicro()
-		t.setFigures(f)
-		t.count(CountDelivered, "", s.delivered)
+		w := t.waiting(s.sink)
+		w.deliveredAt = t.now.UnixMicro()
+		t.setWaiting(s.sink, w)
+		t.count(countOf(CountDelivered, s.sink), "", s.delivered)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 )
 
@@ -40,7 +41,10 @@ type TenantStatus struct {
 	// LastStoredAt and LastDeliveredAt say when something last went in and out.
 	LastStoredAt    time.Time `json:"last_stored_at,omitzero"`
 	LastDeliveredAt time.Time `json:"last_delivered_at,omitzero"`
-	Counts          []Count   `json:"counts"`
+	// Counts, and what waits, are of the main sink where they are about delivery. The
+	// same event may wait for, and be delivered by, others of Sinks too.
+	Counts []Count      `json:"counts"`
+	Sinks  []SinkStatus `json:"sinks"`
 	// RecentHealed and RecentPushed are CountHealed and CountPushed of the last
 	// RecentSpan.
 	RecentHealed int64 `json:"recent_healed"`
@@ -52,6 +56,20 @@ type TenantStatus struct {
 	Letters         []LetterStatus    `json:"letters"`
 	Gaps            []GapStatus       `json:"gaps"`
 	Conditions      []ConditionStatus `json:"conditions"`
+}
+
+// A SinkStatus is what the file knows of a sink besides the main one.
+type SinkStatus struct {
+	Name string `json:"name"`
+	// BufferedEvents, BufferedBytes, OldestDate, OldestStoredAt and LastDeliveredAt
+	// are as those of TenantStatus.
+	BufferedEvents  int64     `json:"buffered_events"`
+	BufferedBytes   int64     `json:"buffered_bytes"`
+	OldestDate      time.Time `json:"oldest_date,omitzero"`
+	OldestStoredAt  time.Time `json:"oldest_stored_at,omitzero"`
+	LastDeliveredAt time.Time `json:"last_delivered_at,omitzero"`
+	// Counts are those of the sink alone: what was delivered by it, skipped and so on.
+	Counts []Count `json:"counts"`
 }
 
 // RecentSpan is how far back the recent counts of a TenantStatus reach, to the
@@ -121,7 +139,7 @@ func (r *Reader) Status(ctx context.Context) ([]TenantStatus, error) {
 	var ids []int64
 	err = queryAll(ctx, tx, func(row *sql.Rows) error {
 		var id, newest, stored, delivered int64
-		s := TenantStatus{Cursors: []CursorStatus{}, Counts: []Count{}, Letters: []LetterStatus{}, Gaps: []GapStatus{}, Conditions: []ConditionStatus{}}
+		s := TenantStatus{Cursors: []CursorStatus{}, Counts: []Count{}, Letters: []LetterStatus{}, Gaps: []GapStatus{}, Conditions: []ConditionStatus{}, Sinks: []SinkStatus{}}
 		err := row.Scan(&id, &s.Tenant, &s.BufferedEvents, &s.BufferedBytes, &s.DeadLetters, &s.DeadLetterBytes, &newest, &stored, &delivered)
 		s.NewestDate, s.LastStoredAt, s.LastDeliveredAt = timeOf(newest), timeOf(stored), timeOf(delivered)
 		list, ids = append(list, s), append(ids, id)
@@ -159,11 +177,12 @@ func (s *TenantStatus) read(ctx context.Context, tx *sql.Tx, id int64) error {
 		row   func(*sql.Rows) error
 	}{
 		{`SELECT source, cursor, updated_at, read_since, read_until FROM cursors WHERE tenant_id = ? ORDER BY source`, s.addCursor},
+		{`SELECT name, buffered_events, buffered_bytes, delivered_at FROM sinks WHERE tenant_id = ? ORDER BY name`, s.addSink},
 		{`SELECT name, reason, n FROM totals WHERE tenant_id = ? ORDER BY name, reason`, s.addCount},
 		{`SELECT kind, reason, letters, bytes FROM dead_letter_sums WHERE tenant_id = ? AND letters > 0 ORDER BY kind, reason`, s.addLetters},
 		{`SELECT source, from_id, from_time, to_id, to_time, reason, recorded_at, healed_at FROM gaps WHERE tenant_id = ? ORDER BY id`, s.addGap},
 		{`SELECT part, since, updated_at, failures, class, message, hint FROM conditions WHERE tenant_id = ? ORDER BY part`, s.addCondition},
-		{`SELECT b.date, b.stored_at FROM destinations d JOIN buffer b ON b.seq =
+		{`SELECT d.sink, b.date, b.stored_at FROM destinations d JOIN buffer b ON b.seq =
 			(SELECT seq FROM buffer WHERE destination_id = d.id ORDER BY date, seq LIMIT 1)
 			WHERE d.tenant_id = ? ORDER BY b.date DESC`, s.setOldest},
 	} {
@@ -186,8 +205,34 @@ func (s *TenantStatus) addCursor(row *sql.Rows) error {
 func (s *TenantStatus) addCount(row *sql.Rows) error {
 	var c Count
 	err := row.Scan(&c.Name, &c.Reason, &c.N)
-	s.Counts = append(s.Counts, c)
+	name, sink := cutCount(c.Name)
+	if sink == "" {
+		s.Counts = append(s.Counts, c)
+		return err
+	}
+	c.Name = name
+	of := s.sink(sink)
+	of.Counts = append(of.Counts, c)
 	return err
+}
+
+func (s *TenantStatus) addSink(row *sql.Rows) error {
+	x := SinkStatus{Counts: []Count{}}
+	var delivered int64
+	err := row.Scan(&x.Name, &x.BufferedEvents, &x.BufferedBytes, &delivered)
+	x.LastDeliveredAt = timeOf(delivered)
+	s.Sinks = append(s.Sinks, x)
+	return err
+}
+
+// sink returns the status of a sink, made when it has none yet.
+func (s *TenantStatus) sink(name string) *SinkStatus {
+	i := slices.IndexFunc(s.Sinks, func(x SinkStatus) bool { return x.Name == name })
+	if i < 0 {
+		i = len(s.Sinks)
+		s.Sinks = append(s.Sinks, SinkStatus{Name: name, Counts: []Count{}})
+	}
+	return &s.Sinks[i]
 }
 
 func (s *TenantStatus) addRecent(row *sql.Rows) error {
@@ -229,8 +274,14 @@ func (s *TenantStatus) addCondition(row *sql.Rows) error {
 
 // setOldest sees the oldest event of each destination, the oldest of all last.
 func (s *TenantStatus) setOldest(row *sql.Rows) error {
+	var name string
 	var date, stored int64
-	err := row.Scan(&date, &stored)
-	s.OldestDate, s.OldestStoredAt = timeOf(date), timeOf(stored)
+	err := row.Scan(&name, &date, &stored)
+	if name == "" {
+		s.OldestDate, s.OldestStoredAt = timeOf(date), timeOf(stored)
+	} else {
+		of := s.sink(name)
+		of.OldestDate, of.OldestStoredAt = timeOf(date), timeOf(stored)
+	}
 	return err
 }

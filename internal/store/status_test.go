@@ -69,6 +69,7 @@ func TestStatus(t *testing.T) {
 				{Name: "undated", Reason: "received", N: 1},
 				{Name: "unreadable", N: 2},
 			},
+			Sinks:       []store.SinkStatus{},
 			DeadLetters: 4, DeadLetterBytes: 406,
 			Letters: []store.LetterStatus{
 				{Kind: "altered", Reason: "trimmed", Letters: 1, Bytes: 200},

@@ -16,6 +16,7 @@ type tx struct {
 	counts  map[countKey]int64
 	sums    map[countKey]letterSum // changes, by kind and reason
 	buffers map[*Buffer]figures    // as they will be after the commit
+	sinks   map[sinkKey]sinkFigures
 	current *Buffer
 }
 
@@ -25,7 +26,8 @@ type countKey struct {
 	name, reason string
 }
 
-// figures are a tenant's totals, kept in its row. Times are in microseconds.
+// figures are a tenant's totals, kept in its row. What waits, and when something
+// was delivered, is of the main sink, see sinkFigures. Times are in microseconds.
 type figures struct {
 	events, bytes, letters        int64
 	letterBytes                   int64
@@ -125,6 +127,9 @@ func (t *tx) finish(ctx context.Context) error {
 			f.events, f.bytes, f.letters, f.letterBytes, f.newest, f.storedAt, f.deliveredAt, b.id); err != nil {
 			return err
 		}
+	}
+	if err := t.finishSinks(ctx); err != nil {
+		return err
 	}
 	return t.exec(ctx, "COMMIT")
 }

@@ -127,6 +127,16 @@ func (w *window) take(n int) []*entry {
 	return out
 }
 
+// forget takes events out that are gone from the disk.
+func (w *window) forget(gone map[int64]bool) {
+	w.entries = slices.DeleteFunc(w.entries, func(e *entry) bool {
+		if gone[e.seq] {
+			w.bytes -= len(e.body)
+		}
+		return gone[e.seq]
+	})
+}
+
 // A cut is what the next batch of a window would be.
 type cut struct {
 	n     int       // the first n entries

@@ -196,6 +196,9 @@ func (w *writer) commit(ctx context.Context, group []*job) (own []error, err err
 		b.publish(f)
 		b.tellQuota(ctx, before, f)
 	}
+	for k, f := range t.sinks {
+		k.buffer.sinks.set(k.name, f)
+	}
 	for i, j := range group {
 		if own[i] == nil && j.applied != nil {
 			j.applied()
