@@ -11,7 +11,7 @@ type Config struct {
 	DataDir         string        `yaml:"data_dir" default:"" doc:"Directory of the buffer, the cursors and the dead letters. One process at a time may use it. The default is the first of: the directory that systemd names in STATE_DIRECTORY; /var/lib/gapless when running as root; the user's state directory (XDG_STATE_HOME or ~/.local/state, on macOS ~/Library/Application Support, on Windows %LocalAppData%) with /gapless added. It never depends on the working directory, because a start with an empty directory exports everything again."`
 	Listen          string        `yaml:"listen" default:"127.0.0.1:8080" doc:"Address of /healthz, /readyz and /metrics, as host:port; port 0 picks a free one. Empty turns the listener off."`
 	Log             Log           `yaml:"log" doc:"What gapless writes about itself, to standard error."`
-	MaxBufferBytes  Size          `yaml:"max_buffer_bytes" default:"10GiB" min:"16MiB" doc:"Bytes of undelivered events of a tenant on disk beyond which its sources wait."`
+	MaxBufferBytes  Size          `yaml:"max_buffer_bytes" default:"10GiB" min:"16MiB" doc:"Bytes of undelivered events of a tenant on disk beyond which its sources wait. Of a tenant with several destinations they are counted for each."`
 	MaxLetterBytes  Size          `yaml:"max_dead_letter_bytes" default:"1GiB" min:"1MiB" doc:"Bytes of dead letters of a tenant from 80 % of which on it counts as in trouble, so that a person replays or drops them in time. No letter is ever refused or deleted for it: what is beyond it counts against max_buffer_bytes, and sources wait when both are full."`
 	DedupWindow     time.Duration `yaml:"dedup_window" default:"72h" min:"1h" max:"720h" doc:"How long a log_id is remembered after its event was stored, so that the same event is not stored twice."`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"20s" min:"1s" max:"10m" doc:"How long a stop may take; calls under way are cut short after it. Events that are not delivered by then stay in the buffer."`
@@ -74,6 +74,16 @@ type Tenant struct {
 	Filter         Filter        `yaml:"filter" doc:"Which events go on; all of them when nothing is set. An event must pass every rule that is set, and one that does not is counted by reason. A change holds for what is read from then on. The page docs/rules.md explains it with examples."`
 	Redact         Redact        `yaml:"redact" doc:"What is taken out of the events of the tenant before they touch the disk. See the guide on rules."`
 	CloudWatch     CloudWatch    `yaml:"cloudwatch" doc:"Where the events of the tenant go."`
+	Destinations   []Destination `yaml:"destinations" doc:"Where else the events of the tenant go, beside cloudwatch: to a second account or Region, say. Each destination gets every event that the tenant's own filter and redaction let through, has rules of its own on top, and progress of its own. The guide on rules tells more."`
+}
+
+// A Destination is where else the events of a tenant go.
+type Destination struct {
+	Name       string     `yaml:"name" required:"true" example:"audit" doc:"Name of the destination in gapless: lower-case letters, digits, '.', '_' and '-', at most 64, unique within the tenant, and not cloudwatch. What waits for it is kept under it, so do not change it later."`
+	WhenFull   string     `yaml:"when_full" default:"wait" enum:"wait,skip" doc:"What happens when max_buffer_bytes of events wait for this destination: wait has the sources wait, and with them all destinations; skip leaves events out of this one, for good, counts them as skipped for buffer_full and tells of it as trouble."`
+	Filter     Filter     `yaml:"filter" doc:"Which of the tenant's events go to this destination; all of them when nothing is set. It is applied when they leave, and so to what waits."`
+	Redact     Redact     `yaml:"redact" doc:"What is taken out of events on their way to this destination, on top of the tenant's redaction. The buffer and the dead letters have them without it."`
+	CloudWatch CloudWatch `yaml:",inline"`
 }
 
 // Polls reports whether the tenant's log is read from Auth0.
@@ -170,10 +180,10 @@ type CloudWatch struct {
 	TooOld         Policy            `yaml:"too_old" default:"restamp" enum:"restamp,dead_letter" doc:"What to do with an event older than CloudWatch Logs takes (14 days, or the retention of the group): restamp sends it with the oldest timestamp that is accepted, dead_letter keeps it aside."`
 	TooNew         Policy            `yaml:"too_new" default:"restamp" enum:"restamp,dead_letter" doc:"What to do with an event more than 2 hours in the future: restamp sends it with the newest timestamp that is accepted, dead_letter keeps it aside."`
 	TooLarge       Policy            `yaml:"too_large" default:"trim" enum:"trim,dead_letter" doc:"What to do with an event above 1 MiB: trim sends what fits, marked as trimmed, dead_letter keeps it aside."`
-	Region         string            `yaml:"region" example:"us-east-1" doc:"Overrides aws.region for this tenant."`
-	Endpoint       string            `yaml:"endpoint" example:"https://vpce-0a1b.logs.eu-central-1.vpce.amazonaws.com" doc:"Overrides aws.endpoint for this tenant."`
-	RoleARN        string            `yaml:"role_arn" example:"arn:aws:iam::210987654321:role/gapless" doc:"Overrides aws.role_arn, and with it aws.external_id, for this tenant."`
-	ExternalID     string            `yaml:"external_id" example:"gapless-dev-tenant" doc:"Overrides aws.external_id for this tenant."`
+	Region         string            `yaml:"region" example:"us-east-1" doc:"Overrides aws.region for this destination."`
+	Endpoint       string            `yaml:"endpoint" example:"https://vpce-0a1b.logs.eu-central-1.vpce.amazonaws.com" doc:"Overrides aws.endpoint for this destination."`
+	RoleARN        string            `yaml:"role_arn" example:"arn:aws:iam::210987654321:role/gapless" doc:"Overrides aws.role_arn, and with it aws.external_id, for this destination."`
+	ExternalID     string            `yaml:"external_id" example:"gapless-dev-tenant" doc:"Overrides aws.external_id for this destination."`
 }
 
 // A Policy says what to do with an event that CloudWatch Logs cannot take as it
@@ -204,18 +214,25 @@ func (c *Config) AWSForSQS(t Tenant) AWS {
 // AWSFor returns how to reach AWS for a tenant: the aws section with the
 // tenant's overrides. A tenant with a role of its own does not inherit the
 // external ID, which belongs to the other role.
-func (c *Config) AWSFor(t Tenant) AWS {
+func (c *Config) AWSFor(t Tenant) AWS { return c.awsWith(&t.CloudWatch) }
+
+// AWSForDestination is AWSFor for a further destination: it inherits the aws section,
+// and nothing of the tenant's cloudwatch section.
+func (c *Config) AWSForDestination(d Destination) AWS { return c.awsWith(&d.CloudWatch) }
+
+// awsWith returns the aws section with overrides.
+func (c *Config) awsWith(cw *CloudWatch) AWS {
 	a := c.AWS
-	if t.CloudWatch.RoleARN != "" {
-		a.RoleARN, a.ExternalID = t.CloudWatch.RoleARN, ""
+	if cw.RoleARN != "" {
+		a.RoleARN, a.ExternalID = cw.RoleARN, ""
 	}
 	override := func(to *string, from string) {
 		if from != "" {
 			*to = from
 		}
 	}
-	override(&a.Region, t.CloudWatch.Region)
-	override(&a.Endpoint, t.CloudWatch.Endpoint)
-	override(&a.ExternalID, t.CloudWatch.ExternalID)
+	override(&a.Region, cw.Region)
+	override(&a.Endpoint, cw.Endpoint)
+	override(&a.ExternalID, cw.ExternalID)
 	return a
 }

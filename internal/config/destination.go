@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -42,11 +43,53 @@ func replacer(tenant, value string) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// checkCloudWatch checks a tenant's destination. path ends with a dot.
-func (l *loader) checkCloudWatch(path string, t *Tenant) {
-	cw := &t.CloudWatch
-	l.checkTemplate(path+"log_group", cw.LogGroup, t.Name, groupRules)
-	l.checkTemplate(path+"log_stream", cw.LogStream, t.Name, streamRules)
+// mainName is a name that no further destination may have: that of the section of
+// the main one.
+const mainName = "cloudwatch"
+
+// checkDestinations checks where else the events of a tenant go. path ends with a
+// dot.
+func (l *loader) checkDestinations(path string, t *Tenant) {
+	names := map[string]int{}
+	places := map[string]string{l.place(t, l.cfg.AWSFor(*t), &t.CloudWatch): mainName}
+	for i := range t.Destinations {
+		d := &t.Destinations[i]
+		at := path + strconv.Itoa(i) + "."
+		first, dup := names[d.Name]
+		switch {
+		case d.Name == "": // it is missing, which was told
+		case !matches(namePattern, d.Name) || strings.Trim(d.Name, ".") == "":
+			l.complain(at+"name", quote(d.Name)+" is not a name", "Use 1 to 64 lower-case letters, digits, '.', '_' and '-'.")
+		case d.Name == mainName:
+			l.complain(at+"name", "is that of the tenant's main destination", "Choose another, such as audit.")
+		case dup:
+			l.complain(at+"name", fmt.Sprintf("is %s, like that of %s%d", quote(d.Name), path, first), "Give each destination of a tenant a name of its own.")
+		default:
+			names[d.Name] = i
+		}
+		l.checkFilter(at+"filter.", &d.Filter)
+		l.checkRedact(at+"redact.", d.Redact)
+		l.checkCloudWatch(at, t.Name, &d.CloudWatch)
+		place := l.place(t, l.cfg.AWSForDestination(*d), &d.CloudWatch)
+		if other, taken := places[place]; taken {
+			l.complain(at+"log_group", fmt.Sprintf("and log_stream are those of %s, in the same account and Region: events would lie there twice", quote(other)),
+				"Write another log_group or log_stream, or the region, role_arn or endpoint of another place.")
+		} else {
+			places[place] = d.Name
+		}
+	}
+}
+
+// place says where events lie: the same text, the same place.
+func (*loader) place(t *Tenant, aws AWS, cw *CloudWatch) string {
+	name := func(template string) string { return strings.ReplaceAll(template, "{tenant}", t.Name) }
+	return strings.Join([]string{aws.Region, strings.TrimRight(aws.Endpoint, "/"), aws.RoleARN, name(cw.LogGroup), name(cw.LogStream)}, "\n")
+}
+
+// checkCloudWatch checks a destination of a tenant. path ends with a dot.
+func (l *loader) checkCloudWatch(path, tenant string, cw *CloudWatch) {
+	l.checkTemplate(path+"log_group", cw.LogGroup, tenant, groupRules)
+	l.checkTemplate(path+"log_stream", cw.LogStream, tenant, streamRules)
 	l.checkEndpoint(path+"endpoint", cw.Endpoint)
 	l.checkRole(path+"role_arn", cw.RoleARN)
 	if len(cw.KMSKeyID) > maxKMSKey {

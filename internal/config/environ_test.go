@@ -61,8 +61,9 @@ func other(name string) string {
 		{"CLASS", "INFREQUENT_ACCESS"},
 		{"TAGS", "a=1,b=x=y"},
 		{"MAX_STREAMS", "9"},
-		{"CLOUDWATCH_FIELDS", "a=tenant,b=text:x=y"},
-		{"CLOUDWATCH_COPY", "a=user_id,b=details.request.ip"},
+		{"WHEN_FULL", "skip"},
+		{"_FIELDS", "a=tenant,b=text:x=y"},
+		{"_COPY", "a=user_id,b=details.request.ip"},
 		{"LINGER", "9ms"},
 		{"IN_FLIGHT", "9"},
 		{"IN_DOUBT_WAIT", "9s"},
@@ -107,6 +108,9 @@ func TestEveryVariableRoundTrips(t *testing.T) {
 		case strings.HasPrefix(name, "GAPLESS_TENANTS_0_SQS_"):
 			base += "    sqs: {queue_url: 'https://sqs.eu-central-1.amazonaws.com/123456789012/auth0'}\n"
 		}
+		if rest, ok := strings.CutPrefix(name, "GAPLESS_TENANTS_0_DESTINATIONS_0_"); ok {
+			base += destinationBase(rest)
+		}
 		if rest, ok := strings.CutPrefix(name, "GAPLESS_TENANTS_0_REDACT_"); ok {
 			base += redactBase(rest)
 		}
@@ -128,6 +132,16 @@ func TestEveryVariableRoundTrips(t *testing.T) {
 	if len(seen) < 40 {
 		t.Errorf("only %d variables", len(seen))
 	}
+}
+
+// destinationBase is the section of destinations to which a variable adds a sound
+// value.
+func destinationBase(rest string) string {
+	base := "    destinations:\n      - name: audit\n        region: us-west-1\n        log_group: /audit\n"
+	if rest, ok := strings.CutPrefix(rest, "REDACT_"); ok {
+		return base + "    " + redactBase(rest)
+	}
+	return base
 }
 
 // redactBase is the section to which a variable of redaction adds a sound value.

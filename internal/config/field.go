@@ -37,8 +37,8 @@ type field struct {
 	enum     []string
 	min, max string // bounds of a number, a duration or a size; empty for none
 	required bool
-	short    bool // what stands in the place of the section around it means this field
-	index    int  // of the struct field
+	short    bool  // what stands in the place of the section around it means this field
+	index    []int // of the struct field
 	children []field
 }
 
@@ -62,13 +62,29 @@ func fieldsOf(t reflect.Type) []field {
 			max:      sf.Tag.Get("max"),
 			required: sf.Tag.Get("required") == "true",
 			short:    sf.Tag.Get("short") == "true",
-			index:    i,
+			index:    []int{i},
+		}
+		if f.name == inline {
+			fs = append(fs, inlined(i, fieldsOf(sf.Type))...)
+			continue
 		}
 		if e := sf.Tag.Get("enum"); e != "" {
 			f.enum = strings.Split(e, ",")
 		}
 		f.kind, f.children = kindOf(sf.Type)
 		fs = append(fs, f)
+	}
+	return fs
+}
+
+// inline is the name of a struct field whose fields stand among those around it.
+const inline = ",inline"
+
+// inlined returns fields as those of the struct around theirs, the i-th field of
+// which it is.
+func inlined(i int, fs []field) []field {
+	for n := range fs {
+		fs[n].index = append([]int{i}, fs[n].index...)
 	}
 	return fs
 }

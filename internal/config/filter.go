@@ -140,20 +140,28 @@ func severities() []string {
 func (c *Config) Warnings() []*Error {
 	var out []*Error
 	for i := range c.Tenants {
-		path := "tenants." + strconv.Itoa(i) + ".filter."
-		f := &c.Tenants[i].Filter
-		warn := func(setting, what, fix string) { out = append(out, c.problem(path+setting, what, fix)) }
-		if level := f.Level(); level != nil && *level <= 1 && len(f.Types.Allow) > 0 {
-			warn("min_level", fmt.Sprintf("%d lets every type in, so types.allow leaves nothing out", *level), "An event goes on that either of the two names. Remove one of them.")
+		path := "tenants." + strconv.Itoa(i) + "."
+		out = append(out, c.filterWarnings(path+"filter.", &c.Tenants[i].Filter)...)
+		for n := range c.Tenants[i].Destinations {
+			out = append(out, c.filterWarnings(path+"destinations."+strconv.Itoa(n)+".filter.", &c.Tenants[i].Destinations[n].Filter)...)
 		}
-		f.patterns(func(setting, list, pattern string) {
-			if what, fix := unknownPattern(setting, pattern); what != "" {
-				warn(setting+"."+list, what, fix)
-			}
-		})
-		for _, name := range unknownMembers(f.Expression) {
-			warn("expression", "reads event."+name+", which Auth0's events are not known to have", "Did you mean event."+nearest(name, members())+"?")
+	}
+	return out
+}
+
+// filterWarnings returns those of a filter. path ends with a dot.
+func (c *Config) filterWarnings(path string, f *Filter) (out []*Error) {
+	warn := func(setting, what, fix string) { out = append(out, c.problem(path+setting, what, fix)) }
+	if level := f.Level(); level != nil && *level <= 1 && len(f.Types.Allow) > 0 {
+		warn("min_level", fmt.Sprintf("%d lets every type in, so types.allow leaves nothing out", *level), "An event goes on that either of the two names. Remove one of them.")
+	}
+	f.patterns(func(setting, list, pattern string) {
+		if what, fix := unknownPattern(setting, pattern); what != "" {
+			warn(setting+"."+list, what, fix)
 		}
+	})
+	for _, name := range unknownMembers(f.Expression) {
+		warn("expression", "reads event."+name+", which Auth0's events are not known to have", "Did you mean event."+nearest(name, members())+"?")
 	}
 	return out
 }

@@ -114,9 +114,9 @@ func applyDefaults(v reflect.Value, fs []field) {
 		f := &fs[i]
 		switch {
 		case f.kind == kindStruct:
-			applyDefaults(v.Field(f.index), f.children)
+			applyDefaults(v.FieldByIndex(f.index), f.children)
 		case f.def != "":
-			f.parse(f.def, v.Field(f.index))
+			f.parse(f.def, v.FieldByIndex(f.index))
 		}
 	}
 }
@@ -197,7 +197,7 @@ func (l *loader) locate(path []string) (v reflect.Value, f *field, key string, f
 			if c == nil {
 				return v, f, "", l.unknownKey(path[:i], path[i], f.children)
 			}
-			v, f = v.Field(c.index), c
+			v, f = v.FieldByIndex(c.index), c
 		case kindList:
 			n, ft := index(path[i], v.Len(), strings.Join(path[:i], "."))
 			if ft != nil {

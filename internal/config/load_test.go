@@ -181,7 +181,7 @@ func TestFileProblems(t *testing.T) {
 		"text for section":  {"log: x", "g.yaml:1:1: log is not a section", "Write its keys on the lines below it, further to the right: level, format."},
 		"section for text":  {"listen: {a: b}", "g.yaml:1:1: listen is a section or a list where a single value is expected", ""},
 		"section for list":  {"tenants: {name: a}", "g.yaml:1:1: tenants is not a list", "Begin each element with a dash: - name: ..."},
-		"text as element":   {"tenants: [a]", "g.yaml:1:11: tenants.0 is not a section", "Write its keys on the lines below it, further to the right: name, domain, audience, client_id, client_secret, private_key, private_key_id, private_key_alg, start_from, auth0_retention, poll_interval, rate_share, request_timeout, overlap, webhook, sqs, filter, redact, cloudwatch."},
+		"text as element":   {"tenants: [a]", "g.yaml:1:11: tenants.0 is not a section", "Write its keys on the lines below it, further to the right: name, domain, audience, client_id, client_secret, private_key, private_key_id, private_key_alg, start_from, auth0_retention, poll_interval, rate_share, request_timeout, overlap, webhook, sqs, filter, redact, cloudwatch, destinations."},
 		"list for map":      {"tenants: [{cloudwatch: {tags: [a]}}]", "g.yaml:1:25: tenants.0.cloudwatch.tags is not a section of keys and values", "Write each entry on a line of its own, as key: value."},
 		"not a size":        {"max_buffer_bytes: big", `g.yaml:1:1: max_buffer_bytes "big" is not a size`, "Write a number of bytes, or one with a unit, such as 500MB or 10GiB."},
 		"not a bool":        {"tenants: [{cloudwatch: {create: yes}}]", `g.yaml:1:25: tenants.0.cloudwatch.create "yes" is neither true nor false`, "Write true or false."},

@@ -41,7 +41,7 @@ func (p *printer) line(text, path string) {
 func (p *printer) section(v reflect.Value, fs []field, indent, prefix string) {
 	for i := range fs {
 		f := &fs[i]
-		fv, path, key := v.Field(f.index), prefix+f.name, indent+f.name+":"
+		fv, path, key := v.FieldByIndex(f.index), prefix+f.name, indent+f.name+":"
 		switch f.kind {
 		case kindStruct:
 			p.line(key, "")
@@ -131,7 +131,7 @@ func writeJSON(b *strings.Builder, v reflect.Value, fs []field) {
 			b.WriteByte(',')
 		}
 		b.WriteString(jsonText(f.name) + ":")
-		writeJSONField(b, v.Field(f.index), f)
+		writeJSONField(b, v.FieldByIndex(f.index), f)
 	}
 	b.WriteByte('}')
 }

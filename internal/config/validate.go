@@ -66,7 +66,8 @@ func (l *loader) validate() {
 		l.checkSQS(path+"sqs.", t.SQS)
 		l.checkFilter(path+"filter.", &t.Filter)
 		l.checkRedact(path+"redact.", t.Redact)
-		l.checkCloudWatch(path+"cloudwatch.", t)
+		l.checkCloudWatch(path+"cloudwatch.", t.Name, &t.CloudWatch)
+		l.checkDestinations(path+"destinations.", t)
 	}
 	l.checkWebhook(c)
 	l.checkQueues()

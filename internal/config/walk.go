@@ -24,7 +24,7 @@ func (c *Config) walk(fn func(leaf)) {
 func walkStruct(v reflect.Value, fs []field, prefix string, fn func(leaf)) {
 	for i := range fs {
 		f := &fs[i]
-		fv := v.Field(f.index)
+		fv := v.FieldByIndex(f.index)
 		switch f.kind {
 		case kindStruct:
 			walkStruct(fv, f.children, prefix+f.name+".", fn)
