@@ -137,7 +137,7 @@ func (a *App) tellLeftBehind(ctx context.Context) error {
 	}
 	for _, f := range leftBehind(figures, a.opts.Config) {
 		a.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "events wait for a tenant that is not configured", slog.String("tenant", f.Tenant),
-			slog.Int64("events", f.BufferedEvents), slog.String("hint", "Configure it again under this name, and they are delivered."))
+			slog.Int64("events", waiting(f)), slog.String("hint", "Configure it again under this name, and they are delivered."))
 	}
 	return nil
 }
@@ -155,7 +155,9 @@ func (a *App) Start(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx) // Stop ends the loops, in its own order
 	var deliveries, sources []func(context.Context)
 	for _, t := range a.tenants {
-		deliveries = append(deliveries, t.startDelivery(ctx))
+		for _, o := range t.outlets {
+			deliveries = append(deliveries, o.start(ctx))
+		}
 		sources = append(sources, t.startIngests(ctx))
 	}
 	a.onStop("deliveries", together(deliveries))

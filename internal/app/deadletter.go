@@ -39,12 +39,16 @@ type DeadLetter struct {
 	KeptSince time.Time `json:"kept_since"`
 	Source    string    `json:"source"`
 	// What follows an unreadable piece does not have.
-	LogID     string    `json:"log_id,omitempty"`
-	Type      string    `json:"type,omitempty"`
-	Date      time.Time `json:"date,omitzero"`
-	LogGroup  string    `json:"log_group,omitempty"`
-	LogStream string    `json:"log_stream,omitempty"`
-	Bytes     int64     `json:"bytes"`
+	LogID string    `json:"log_id,omitempty"`
+	Type  string    `json:"type,omitempty"`
+	Date  time.Time `json:"date,omitzero"`
+	// Destination is the name of the tenant's destination that it was meant for; empty
+	// for the main one.
+	Destination string `json:"destination,omitempty"`
+
+	LogGroup  string `json:"log_group,omitempty"`
+	LogStream string `json:"log_stream,omitempty"`
+	Bytes     int64  `json:"bytes"`
 	// Body is what was kept, byte for byte; a list has none.
 	Body []byte `json:"-"`
 }
@@ -54,7 +58,7 @@ func newDeadLetter(l store.DeadLetter) DeadLetter {
 	return DeadLetter{
 		ID: l.ID, Tenant: l.Tenant, Kind: l.Kind, Reason: l.Reason, Detail: l.Detail, KeptSince: l.CreatedAt, Source: l.Source,
 		LogID: l.Event.LogID, Type: l.Event.Type, Date: l.Event.Date,
-		LogGroup: l.Destination.LogGroup, LogStream: l.Destination.LogStream, Bytes: l.Size, Body: l.Event.Raw,
+		Destination: l.Destination.Sink, LogGroup: l.Destination.LogGroup, LogStream: l.Destination.LogStream, Bytes: l.Size, Body: l.Event.Raw,
 	}
 }
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,8 @@ func NewDryRun(show func(DryEvent)) *DryRun {
 	}
 }
 
-// A DryTenant is what a dry run has found of a tenant. Bytes are those of messages.
+// A DryTenant is what a dry run has found of a tenant. Bytes are those of messages;
+// an event that would be sent to several destinations counts for each.
 type DryTenant struct {
 	Tenant string `json:"tenant"`
 	// Cursor is where it began to read: after this log_id, or at StartFrom when
@@ -83,6 +85,9 @@ type DryTenant struct {
 
 // A DryDestination is what would be sent to a log stream.
 type DryDestination struct {
+	// Destination is the name of a further destination; empty for the main one.
+	Destination string `json:"destination,omitempty"`
+
 	LogGroup  string `json:"log_group"`
 	LogStream string `json:"log_stream"`
 	Events    int64  `json:"events"`
@@ -154,12 +159,16 @@ func (d *DryRun) look(ctx context.Context, cfg *config.Config) (err error) {
 	return nil
 }
 
-// sink makes what takes the place of the sink of a tenant.
-func (d *DryRun) sink(t config.Tenant, c cloudwatch.Config) (pipeline.Sink, error) {
+// begin begins to sum up what is shown of a tenant.
+func (d *DryRun) begin(tenant string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sums[t.Name], d.restamped[t.Name] = make(map[pipeline.Destination]*DryDestination), make(map[string]int64)
-	return cloudwatch.NewDrySink(c, func(b cloudwatch.DryBatch) { d.heard(t.Name, b) })
+	d.sums[tenant], d.restamped[tenant] = make(map[pipeline.Destination]*DryDestination), make(map[string]int64)
+}
+
+// sink makes what takes the place of a sink of a tenant.
+func (d *DryRun) sink(tenant string, c cloudwatch.Config) (pipeline.Sink, error) {
+	return cloudwatch.NewDrySink(c, func(b cloudwatch.DryBatch) { d.heard(tenant, b) })
 }
 
 // heard sums up a batch and shows its events.
@@ -168,7 +177,7 @@ func (d *DryRun) heard(tenant string, b cloudwatch.DryBatch) {
 	defer d.mu.Unlock()
 	sum := d.sums[tenant][b.Destination]
 	if sum == nil && b.Calls > 0 { // else nothing would go there
-		sum = &DryDestination{LogGroup: b.Destination.LogGroup, LogStream: b.Destination.LogStream}
+		sum = &DryDestination{Destination: b.Destination.Sink, LogGroup: b.Destination.LogGroup, LogStream: b.Destination.LogStream}
 		d.sums[tenant][b.Destination] = sum
 	}
 	for _, e := range b.Events {
@@ -209,7 +218,7 @@ func (a *App) finishDryRun(ctx context.Context) error {
 func (d *DryRun) tenantReport(v web.Tenant, caughtUp bool) DryTenant {
 	from, standing := d.from[v.Name], d.standings[v.Name]
 	out := DryTenant{
-		Tenant: v.Name, Cursor: string(standing.Cursors[source.PollName]), StartFrom: from.StartFrom, CaughtUp: caughtUp && v.Buffered == 0,
+		Tenant: v.Name, Cursor: string(standing.Cursors[source.PollName]), StartFrom: from.StartFrom, CaughtUp: caughtUp && delivered(v),
 		Destinations: []DryDestination{}, LeftOut: v.Skipped, Restamped: d.restamped[v.Name],
 		Letters: v.Letters, Gaps: len(v.Gaps), Waiting: standing.Waiting, NotReceived: []string{}, Troubles: v.Troubles,
 	}
@@ -218,10 +227,7 @@ func (d *DryRun) tenantReport(v web.Tenant, caughtUp bool) DryTenant {
 		out.Events, out.Bytes, out.Calls = out.Events+sum.Events, out.Bytes+sum.Bytes, out.Calls+sum.Calls
 	}
 	slices.SortFunc(out.Destinations, func(a, b DryDestination) int {
-		if n := strings.Compare(a.LogGroup, b.LogGroup); n != 0 {
-			return n
-		}
-		return strings.Compare(a.LogStream, b.LogStream)
+		return cmp.Or(strings.Compare(a.Destination, b.Destination), strings.Compare(a.LogGroup, b.LogGroup), strings.Compare(a.LogStream, b.LogStream))
 	})
 	if len(from.Webhook.All()) > 0 {
 		out.NotReceived = append(out.NotReceived, "webhook")
@@ -230,6 +236,11 @@ func (d *DryRun) tenantReport(v web.Tenant, caughtUp bool) DryTenant {
 		out.NotReceived = append(out.NotReceived, "sqs")
 	}
 	return out
+}
+
+// delivered reports whether nothing waits for any destination of a tenant.
+func delivered(v web.Tenant) bool {
+	return v.Buffered == 0 && !slices.ContainsFunc(v.Destinations, func(d web.Destination) bool { return d.Buffered > 0 })
 }
 
 // isCaughtUp reports whether each source had nothing more.

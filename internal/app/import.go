@@ -82,10 +82,14 @@ func (o Options) once() bool { return o.Once || o.Import != nil }
 
 // beginImport forgets what a run before has said of the loops of an import, and
 // notes the figures from which it counts.
-func (a *App) beginImport(ctx context.Context, b *store.Buffer) (pipeline.Source, error) {
+func (a *App) beginImport(ctx context.Context, built *tenant) (pipeline.Source, error) {
 	im := a.opts.Import
-	for _, part := range []string{pipeline.DeliveryPart, im.files.Name()} {
-		if err := b.ClearCondition(ctx, part); err != nil {
+	parts := []string{im.files.Name()}
+	for _, o := range built.outlets {
+		parts = append(parts, o.part())
+	}
+	for _, part := range parts {
+		if err := built.buffer.ClearCondition(ctx, part); err != nil {
 			return nil, err
 		}
 	}

@@ -26,7 +26,12 @@ type lags struct {
 	left, risk, room *prometheus.Desc
 
 	healed, missed *prometheus.Desc
+
+	further destinationDescs
 }
+
+// destinationDescs are those of further destinations.
+type destinationDescs struct{ lag, events, bytes, dropped *prometheus.Desc }
 
 // newLags makes the collector.
 func newLags(a *App) *lags {
@@ -50,12 +55,19 @@ func newLags(a *App) *lags {
 
 		healed: desc("healed_events_total", "Events that the poll has brought and the push has not, ever; absent without both."),
 		missed: desc("push_miss_ratio", "Share of healed events among all that the push should have brought in the last hour; absent when there were none."),
+
+		further: destinationDescs{
+			lag:     desc("destination_delivery_lag_seconds", "Now minus the date of the oldest event not delivered to a further destination yet; 0 when all are.", "destination"),
+			events:  desc("destination_buffer_events", "Events that wait for a further destination.", "destination"),
+			bytes:   desc("destination_buffer_bytes", "Bytes of those.", "destination"),
+			dropped: desc("destination_dropped_events_total", "Events that a person has dropped from what waited for a further destination, ever.", "destination"),
+		},
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (l *lags) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped, l.left, l.risk, l.room, l.healed, l.missed} {
+	for _, d := range []*prometheus.Desc{l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped, l.left, l.risk, l.room, l.healed, l.missed, l.further.lag, l.further.events, l.further.bytes, l.further.dropped} {
 		ch <- d
 	}
 }
@@ -79,6 +91,21 @@ func (l *lags) Collect(ch chan<- prometheus.Metric) {
 		l.collectLetters(ch, t)
 		l.collectRetention(ch, t)
 		l.collectPush(ch, t)
+		l.collectDestinations(ch, o.At, t)
+	}
+}
+
+// collectDestinations sends what waits for the further destinations of a tenant.
+func (l *lags) collectDestinations(ch chan<- prometheus.Metric, now time.Time, t web.Tenant) {
+	for _, d := range t.Destinations {
+		ch <- prometheus.MustNewConstMetric(l.further.lag, prometheus.GaugeValue, d.DeliveryLag(now).Seconds(), t.Name, d.Name)
+		ch <- prometheus.MustNewConstMetric(l.further.events, prometheus.GaugeValue, float64(d.Buffered), t.Name, d.Name)
+		ch <- prometheus.MustNewConstMetric(l.further.bytes, prometheus.GaugeValue, float64(d.BufferedBytes), t.Name, d.Name)
+		dropped := int64(0)
+		for _, n := range d.Dropped {
+			dropped += n
+		}
+		ch <- prometheus.MustNewConstMetric(l.further.dropped, prometheus.CounterValue, float64(dropped), t.Name, d.Name)
 	}
 }
 
@@ -121,6 +148,10 @@ func (l *lags) collectLetters(ch chan<- prometheus.Metric, t web.Tenant) {
 	}
 	reasons := maps.Clone(t.Rejected) // one that has letters may see them leave
 	maps.Copy(reasons, t.Altered)
+	for _, d := range t.Destinations { // the letters are the tenant's, whatever destination they are of
+		maps.Copy(reasons, d.Rejected)
+		maps.Copy(reasons, d.Altered)
+	}
 	for reason := range reasons {
 		ch <- prometheus.MustNewConstMetric(l.replayed, prometheus.CounterValue, float64(t.Replayed[reason]), t.Name, reason)
 		ch <- prometheus.MustNewConstMetric(l.dropped, prometheus.CounterValue, float64(t.Dropped[reason]), t.Name, reason)

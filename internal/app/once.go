@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/gaplesslogs/gapless/internal/config"
@@ -25,29 +26,63 @@ func checkOnce(opts Options) error {
 
 // once finds out when an App that runs once is finished: every tenant is caught
 // up and delivered, or needs a person. One that needs a person keeps none of the
-// others from coming to their end.
+// others from coming to their end, nor does an outlet that needs one.
 type once struct {
 	mu       sync.Mutex
-	waiting  map[string]map[string]*pipeline.Error // by tenant and part: who must act
+	waiting  map[string]*awaitedTenant
 	err      error
 	done     chan struct{}
 	finished bool
 }
 
+// An awaitedTenant is one that is not done.
+type awaitedTenant struct {
+	outlets map[string]bool            // those that are not done, by the part of their troubles
+	parts   map[string]*pipeline.Error // by part: who must act
+}
+
+// ended reports whether nothing more is to be waited for: a source needs a person,
+// or each outlet that is not done does.
+func (t *awaitedTenant) ended() bool {
+	for part := range t.parts {
+		if part != pipeline.DeliveryPart && !strings.HasPrefix(part, pipeline.DeliveryPart+":") {
+			return true
+		}
+	}
+	for part := range t.outlets {
+		if t.parts[part] == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // expect sets the tenants.
 func (o *once) expect(tenants []config.Tenant) {
-	o.waiting, o.done = make(map[string]map[string]*pipeline.Error), make(chan struct{})
-	for _, t := range tenants {
-		o.waiting[t.Name] = make(map[string]*pipeline.Error)
+	o.waiting, o.done = make(map[string]*awaitedTenant), make(chan struct{})
+	for i := range tenants {
+		t := &tenants[i]
+		awaited := &awaitedTenant{outlets: map[string]bool{pipeline.DeliveryPart: true}, parts: make(map[string]*pipeline.Error)}
+		for _, d := range t.Destinations {
+			awaited.outlets[pipeline.DeliveryPartOf(d.Name)] = true
+		}
+		o.waiting[t.Name] = awaited
 	}
 	o.check()
 }
 
-// tenantDone notes that a tenant is caught up and delivered.
-func (o *once) tenantDone(name string) {
+// outletDone notes that a tenant is caught up, and delivered by one of its outlets.
+func (o *once) outletDone(name, outlet string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.waiting, name)
+	t := o.waiting[name]
+	if t == nil {
+		return
+	}
+	delete(t.outlets, pipeline.DeliveryPartOf(outlet))
+	if len(t.outlets) == 0 {
+		delete(o.waiting, name)
+	}
 	o.check()
 }
 
@@ -56,13 +91,13 @@ func (o *once) tenantDone(name string) {
 func (o *once) trouble(name, part string, e *pipeline.Error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	parts := o.waiting[name]
+	t := o.waiting[name]
 	switch {
-	case parts == nil: // it is done
+	case t == nil: // it is done
 	case e == nil:
-		delete(parts, part)
+		delete(t.parts, part)
 	default:
-		parts[part] = e
+		t.parts[part] = e
 		o.check()
 	}
 }
@@ -72,12 +107,16 @@ func (o *once) trouble(name, part string, e *pipeline.Error) {
 func (o *once) check() {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(o.waiting)) {
-		parts := o.waiting[name]
-		if len(parts) == 0 {
+		t := o.waiting[name]
+		if !t.ended() {
 			return
 		}
-		for _, part := range slices.Sorted(maps.Keys(parts)) {
-			errs = append(errs, fmt.Errorf("tenant %s: %w", name, parts[part]))
+		for _, part := range slices.Sorted(maps.Keys(t.parts)) {
+			err := error(t.parts[part])
+			if _, sink, further := strings.Cut(part, ":"); further {
+				err = fmt.Errorf("destination %s: %w", sink, err)
+			}
+			errs = append(errs, fmt.Errorf("tenant %s: %w", name, err))
 		}
 	}
 	if !o.finished {

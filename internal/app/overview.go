@@ -70,7 +70,8 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 	for _, t := range cfg.Tenants {
 		v := view(byName[t.Name], cfg)
 		v.Name, v.Source = t.Name, t.Origin()
-		v.Destination = strings.ReplaceAll(fmt.Sprintf("%s, stream %s", t.CloudWatch.LogGroup, t.CloudWatch.LogStream), "{tenant}", t.Name)
+		v.Destination = placeOf(t.Name, &t.CloudWatch)
+		addDestinations(&v, &t)
 		if kept, err := config.ParseRetention(t.Retention); err == nil { // or the start has refused it
 			v.Retention.Seconds = int64(kept / time.Second)
 		}
@@ -80,10 +81,11 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 		o.Tenants = append(o.Tenants, v)
 	}
 	for _, f := range figures {
-		if configured(cfg, f.Tenant) || f.BufferedEvents+f.DeadLetters+int64(len(f.Gaps)) == 0 {
+		if configured(cfg, f.Tenant) || waiting(f)+f.DeadLetters+int64(len(f.Gaps)) == 0 {
 			continue
 		}
 		v := view(f, cfg)
+		addDestinations(&v, &config.Tenant{})
 		v.Name, v.Source, v.Destination = f.Tenant, "not configured any more", "nothing, until it is again"
 		v.Judge(false)
 		v.Retention = web.Retention{Risks: []web.Risk{}} // nothing is fetched for it
@@ -92,11 +94,75 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 	return o, nil
 }
 
+// placeOf says in words where a destination is.
+func placeOf(tenant string, cw *config.CloudWatch) string {
+	return strings.ReplaceAll(fmt.Sprintf("%s, stream %s", cw.LogGroup, cw.LogStream), "{tenant}", tenant)
+}
+
+// addDestinations puts the further destinations of the configuration in front of those
+// that are not in it any more; of these the ones for which nothing waits are left out.
+func addDestinations(v *web.Tenant, t *config.Tenant) {
+	known := v.Destinations
+	v.Destinations = []web.Destination{}
+	for i := range t.Destinations {
+		c := &t.Destinations[i]
+		d := newDestination(c.Name)
+		if at := slices.IndexFunc(known, func(x web.Destination) bool { return x.Name == c.Name }); at >= 0 {
+			d = known[at]
+		}
+		d.Destination, d.Configured = placeOf(t.Name, &c.CloudWatch), true
+		v.Destinations = append(v.Destinations, d)
+	}
+	for _, d := range known {
+		if d.Buffered > 0 && !slices.ContainsFunc(v.Destinations, func(x web.Destination) bool { return x.Name == d.Name }) {
+			v.Destinations = append(v.Destinations, d)
+		}
+	}
+}
+
+// newDestination returns a destination of which nothing is known.
+func newDestination(name string) web.Destination {
+	return web.Destination{
+		Name: name, Destination: "nothing, until it is configured again",
+		Skipped: map[string]int64{}, Rejected: map[string]int64{}, Altered: map[string]int64{}, Dropped: map[string]int64{},
+	}
+}
+
+// viewSink turns the store's figures of a sink into those that people see.
+func viewSink(f store.SinkStatus) web.Destination {
+	d := newDestination(f.Name)
+	d.Buffered, d.BufferedBytes, d.OldestBuffered, d.LastDelivery, d.Waiting = f.BufferedEvents, f.BufferedBytes, f.OldestDate, f.LastDeliveredAt, f.OldestStoredAt
+	for _, c := range f.Counts {
+		switch c.Name {
+		case store.CountDelivered:
+			d.Delivered += c.N
+		case store.CountSkipped:
+			d.Skipped[c.Reason] += c.N
+		case store.CountAltered:
+			d.Altered[c.Reason] += c.N
+		case store.CountRejected:
+			d.Rejected[c.Reason] += c.N
+		case store.CountDropped:
+			d.Dropped[c.Reason] += c.N
+		}
+	}
+	return d
+}
+
+// waiting returns how many events wait for all destinations of a tenant.
+func waiting(f store.TenantStatus) (n int64) {
+	n = f.BufferedEvents
+	for _, s := range f.Sinks {
+		n += s.BufferedEvents
+	}
+	return n
+}
+
 // leftBehind returns the tenants that are not configured and of which events wait
 // for delivery: a tenant was renamed, or removed too early.
 func leftBehind(figures []store.TenantStatus, cfg *config.Config) []store.TenantStatus {
 	return slices.DeleteFunc(slices.Clone(figures), func(f store.TenantStatus) bool {
-		return f.BufferedEvents == 0 || configured(cfg, f.Tenant)
+		return waiting(f) == 0 || configured(cfg, f.Tenant)
 	})
 }
 
@@ -141,6 +207,9 @@ func view(f store.TenantStatus, cfg *config.Config) web.Tenant {
 		case store.CountUnreadable:
 			v.Rejected["unreadable"] += c.N
 		}
+	}
+	for _, s := range f.Sinks {
+		v.Destinations = append(v.Destinations, viewSink(s))
 	}
 	for _, c := range f.Cursors {
 		if c.Source == source.PollName {

@@ -13,20 +13,30 @@ import (
 // configuration asks for it. It comes last of the transforms: what follows is the
 // disk.
 func (a *App) redact(ctx context.Context, t config.Tenant, in *pipeline.Ingest) error {
-	if t.Redact.IsZero() {
-		return nil
-	}
-	key, err := t.Redact.Key.Resolve(ctx, a.opts.Secrets)
-	if err != nil {
-		return misconfigured("read redact.key", err)
-	}
-	r, err := transform.NewRedactor(redactConfig(t.Redact, key))
-	if err != nil {
-		return misconfigured("read the rules of redact", err)
+	r, err := a.redactor(ctx, t.Redact)
+	if r == nil || err != nil {
+		return err
 	}
 	in.Transforms = append(in.Transforms, r.Transform)
 	in.RedactUnreadable = r.Unreadable
 	return nil
+}
+
+// redactor makes the redaction of a section of the configuration, nil when it asks
+// for none.
+func (a *App) redactor(ctx context.Context, c config.Redact) (*transform.Redactor, error) {
+	if c.IsZero() {
+		return nil, nil //nolint:nilnil // there may be none
+	}
+	key, err := c.Key.Resolve(ctx, a.opts.Secrets)
+	if err != nil {
+		return nil, misconfigured("read redact.key", err)
+	}
+	r, err := transform.NewRedactor(redactConfig(c, key))
+	if err != nil {
+		return nil, misconfigured("read the rules of redact", err)
+	}
+	return r, nil
 }
 
 // redactConfig returns the rules of a tenant, by their names in its configuration.

@@ -14,51 +14,61 @@ import (
 	"github.com/gaplesslogs/gapless/internal/transform"
 )
 
-// routesKey is where the combinations of values that have log streams are kept.
+// routesKey is where the combinations of values that have log streams of the main
+// outlet are kept; behind it and a colon stands the name of another one.
 const routesKey = "routes"
+
+// routesKey is where those of the outlet are kept.
+func (o *outlet) routesKey() string {
+	if o.name == "" {
+		return routesKey
+	}
+	return routesKey + ":" + o.name
+}
 
 // saveTimeout bounds the keeping of them.
 const saveTimeout = 5 * time.Second
 
-// addRoutes makes the routes of a tenant, with the combinations of values that an
+// addRoutes makes the routes of an outlet, with the combinations of values that an
 // earlier process has made log streams for.
-func (a *App) addRoutes(ctx context.Context, t config.Tenant, built *tenant) error {
-	routes, err := transform.NewRoutes(t.Name, t.CloudWatch.LogGroup, t.CloudWatch.LogStream, t.CloudWatch.MaxStreams)
+func (a *App) addRoutes(ctx context.Context, t config.Tenant, w wanted, o *outlet) error {
+	routes, err := transform.NewRoutes(t.Name, w.cw.LogGroup, w.cw.LogStream, w.cw.MaxStreams)
 	if err != nil {
 		return misconfigured("read the destination", err)
 	}
-	built.routes = routes
+	o.routes = routes
 	if routes.Fixed() {
-		to := routes.Route(event.Event{})
-		built.fixed = &to
+		to := o.route(event.Event{})
+		o.fixed = &to
 	}
+	reg, namespace := a.registryOf(t.Name, o.name)
 	others := prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: "gapless", Name: "routed_other_events_total",
+		Namespace: namespace, Name: "routed_other_events_total",
 		Help: "Events whose values became \"other\" in the names of the log group and stream, because max_streams combinations are in use.",
 	})
-	prometheus.WrapRegistererWith(prometheus.Labels{"tenant": t.Name}, a.registry).MustRegister(others)
+	reg.MustRegister(others)
 	var once sync.Once
 	told := context.WithoutCancel(ctx)
 	routes.OnOther = func() {
 		others.Inc()
 		once.Do(func() {
-			built.logger.LogAttrs(told, slog.LevelWarn, "the log streams of this tenant have reached max_streams; further values of events go to \"other\"",
-				slog.Int("max_streams", t.CloudWatch.MaxStreams),
-				slog.String("hint", "Raise cloudwatch.max_streams if these values are wanted, or take {type}, {organization}, {client} or {connection} out of log_group and log_stream."))
+			o.logger.LogAttrs(told, slog.LevelWarn, "the log streams of this destination have reached max_streams; further values of events go to \"other\"",
+				slog.Int("max_streams", w.cw.MaxStreams),
+				slog.String("hint", "Raise max_streams if these values are wanted, or take {type}, {organization}, {client} or {connection} out of log_group and log_stream."))
 		})
 	}
-	return built.restoreRoutes(ctx)
+	return o.restoreRoutes(ctx)
 }
 
 // restoreRoutes takes in what an earlier process has kept. What cannot be read is
 // told of: it bounds, and nothing depends on it.
-func (t *tenant) restoreRoutes(ctx context.Context) error {
-	state, err := t.buffer.Load(ctx, routesKey)
+func (o *outlet) restoreRoutes(ctx context.Context) error {
+	state, err := o.tenant.buffer.Load(ctx, o.routesKey())
 	if err != nil || state == nil {
 		return err
 	}
-	if err := t.routes.Restore(state); err != nil {
-		t.logger.LogAttrs(ctx, slog.LevelWarn, "max_streams counts anew", slog.Any("error", err))
+	if err := o.routes.Restore(state); err != nil {
+		o.logger.LogAttrs(ctx, slog.LevelWarn, "max_streams counts anew", slog.Any("error", err))
 	}
 	return nil
 }
@@ -71,30 +81,35 @@ func (t *tenant) keepRoutes(ctx context.Context, next stored) stored {
 		if next != nil {
 			next(in, done)
 		}
-		state, err := t.routes.State()
-		if state == nil && err == nil {
-			return
-		}
-		ctx, cancel := context.WithTimeout(ctx, saveTimeout)
-		defer cancel()
-		if err == nil {
-			err = t.buffer.Save(ctx, routesKey, state)
-		}
-		if err != nil {
-			t.logger.LogAttrs(ctx, slog.LevelDebug, "cannot keep the log streams in use; after a restart max_streams counts some anew", slog.Any("error", err))
+		for _, o := range t.outlets {
+			o.keepRoutes(ctx)
 		}
 	}
 }
 
-// outbound puts in front of a sink what is done to the events of a tenant on their
-// way out.
-func outbound(t config.Tenant, sink pipeline.Sink) (pipeline.Sink, error) {
-	shape, growth, err := transform.NewShape(t.Name, t.CloudWatch.Fields, t.CloudWatch.Copy)
+// keepRoutes keeps the combinations of values that are new.
+func (o *outlet) keepRoutes(ctx context.Context) {
+	state, err := o.routes.State()
+	if state == nil && err == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	if err == nil {
+		err = o.tenant.buffer.Save(ctx, o.routesKey(), state)
+	}
 	if err != nil {
-		return nil, misconfigured("read the shape of messages", err)
+		o.logger.LogAttrs(ctx, slog.LevelDebug, "cannot keep the log streams in use; after a restart max_streams counts some anew", slog.Any("error", err))
 	}
-	if shape == nil {
-		return sink, nil
+}
+
+// registryOf returns where the figures of an outlet are registered, and how their
+// names begin: those of outlets besides the main one have names of their own, so that
+// the figures of a tenant never count an event twice.
+func (a *App) registryOf(tenant, outlet string) (prometheus.Registerer, string) {
+	labels, namespace := prometheus.Labels{"tenant": tenant}, "gapless"
+	if outlet != "" {
+		labels["destination"], namespace = outlet, "gapless_destination"
 	}
-	return &pipeline.Outbound{Sink: sink, Shape: shape, Growth: growth}, nil
+	return prometheus.WrapRegistererWith(labels, a.registry), namespace
 }

@@ -12,17 +12,15 @@ import (
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/auth0"
-	"github.com/gaplesslogs/gapless/internal/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/event"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
-	"github.com/gaplesslogs/gapless/internal/transform"
 	"github.com/gaplesslogs/gapless/internal/web"
 )
 
-// tenant is one tenant's export: its sources, a buffer, a sink and the loops
+// tenant is one tenant's export: its sources, a buffer, its outlets and the loops
 // between them.
 type tenant struct {
 	name    string
@@ -30,17 +28,11 @@ type tenant struct {
 	buffer  *store.Buffer
 	client  *auth0.Client      // nil without a poll
 	webhook *source.Webhook    // nil where nobody pushes
-	sink    *cloudwatch.Sink   // nil in a dry run
 	ingests []*pipeline.Ingest // one for each source
 	check   *pipeline.Check    // nil without both a poll and a push
-	deliver *pipeline.Deliver
-	routes  *transform.Routes
-	// fixed is the destination when it is the same for every event.
-	fixed *pipeline.Destination
+	outlets []*outlet          // the main one first
 
 	caughtUp chan struct{} // closed when each source had nothing more
-	settled  chan struct{} // gets a token after each batch
-	finish   func()        // told once when caught up and delivered
 
 	mu       sync.Mutex
 	behind   int                           // sources that have not caught up yet
@@ -51,7 +43,7 @@ type tenant struct {
 // keep the secrets.
 func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	logger := a.opts.Logger.With(slog.String("tenant", t.Name))
-	built := &tenant{name: t.Name, logger: logger, caughtUp: make(chan struct{}), settled: make(chan struct{}, 1), troubles: make(map[string]pipeline.Condition)}
+	built := &tenant{name: t.Name, logger: logger, caughtUp: make(chan struct{}), troubles: make(map[string]pipeline.Condition)}
 	var err error
 	if built.buffer, err = a.store.Buffer(ctx, t.Name); err != nil {
 		return nil, fmt.Errorf("open buffer: %w", err)
@@ -62,28 +54,17 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	sink, err := a.destination(ctx, t, built)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.addRoutes(ctx, t, built); err != nil {
-		return nil, err
-	}
-	out, err := outbound(t, sink)
-	if err != nil {
-		return nil, err
-	}
-	if a.opts.once() {
-		built.finish = func() { a.once.tenantDone(t.Name) }
-	}
 	metrics := pipeline.NewMetrics(a.registry, t.Name)
 	report := a.reporter(built)
-	transforms, err := a.transforms(ctx, t, logger)
+	if err := a.addOutlets(ctx, t, built, metrics, report); err != nil {
+		return nil, err
+	}
+	transforms, err := a.filter(ctx, t.Name, "", t.Filter, logger)
 	if err != nil {
 		return nil, err
 	}
 	ingest := pipeline.Ingest{
-		Buffer: built.buffer, Transforms: transforms, Skips: new(pipeline.Skips), Route: built.routes.Route,
+		Buffer: built.buffer, Transforms: transforms, Skips: new(pipeline.Skips), Route: built.outlets[0].route, Also: built.alsoRoutes(),
 		Logger: logger, Metrics: metrics, Report: report,
 	}
 	if err := a.redact(ctx, t, &ingest); err != nil {
@@ -91,10 +72,6 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	}
 	if err := a.addSources(ctx, t, built, &ingest); err != nil {
 		return nil, err
-	}
-	built.deliver = &pipeline.Deliver{
-		Buffer: built.buffer, Sink: out, InFlight: t.CloudWatch.InFlight,
-		Logger: logger, Metrics: metrics, Report: report, OnSettled: built.noteSettled,
 	}
 	return built, nil
 }
@@ -109,12 +86,12 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 	add := func(s pipeline.Source, onCaughtUp func(), onStored stored) {
 		built.ingests = append(built.ingests, &pipeline.Ingest{
 			Source: s, Buffer: like.Buffer, Transforms: like.Transforms, RedactUnreadable: like.RedactUnreadable, Skips: like.Skips,
-			Route: like.Route, Logger: like.Logger, Metrics: like.Metrics,
+			Route: like.Route, Also: like.Also, Logger: like.Logger, Metrics: like.Metrics,
 			Report: like.Report, OnCaughtUp: onCaughtUp, OnStored: built.keepRoutes(ctx, onStored),
 		})
 	}
 	if a.opts.Import != nil {
-		files, err := a.beginImport(ctx, built.buffer)
+		files, err := a.beginImport(ctx, built)
 		if err == nil {
 			add(files, built.catchesUp(), nil)
 		}
@@ -257,34 +234,6 @@ func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (_ *sour
 // onceInterval is the longest pause between two polls of a run with Once.
 const onceInterval = 50 * time.Millisecond
 
-// destination makes what takes the events of a tenant: its sink, or the dry one in
-// the place of it. In a dry run the tenant stands where the real one does.
-func (a *App) destination(ctx context.Context, t config.Tenant, built *tenant) (_ pipeline.Sink, err error) {
-	if d := a.opts.DryRun; d != nil {
-		if err := built.buffer.Adopt(ctx, d.standings[t.Name]); err != nil {
-			return nil, fmt.Errorf("go on where the export stands: %w", err)
-		}
-		return d.sink(t, a.cloudwatchConfig(t))
-	}
-	built.sink, err = cloudwatch.New(ctx, a.cloudwatchConfig(t),
-		cloudwatch.Deps{Logger: built.logger, Registerer: a.registry, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: t.Name})
-	if err != nil {
-		return nil, fmt.Errorf("set up CloudWatch Logs: %w", err)
-	}
-	return built.sink, nil
-}
-
-// cloudwatchConfig returns how a tenant's events are delivered.
-func (a *App) cloudwatchConfig(t config.Tenant) cloudwatch.Config {
-	aws, cw := a.opts.Config.AWSFor(t), t.CloudWatch
-	return cloudwatch.Config{
-		Region: aws.Region, Endpoint: aws.Endpoint, Profile: aws.Profile, RoleARN: aws.RoleARN, ExternalID: aws.ExternalID,
-		Create: cw.Create, RetentionDays: cw.RetentionDays, LogGroupClass: cw.LogGroupClass, KMSKeyID: cw.KMSKeyID, Tags: cw.Tags,
-		Linger: cw.Linger, Compression: cw.Compression, InDoubtWait: cw.InDoubtWait, RequestTimeout: cw.RequestTimeout,
-		TooOld: string(cw.TooOld), TooNew: string(cw.TooNew), TooLarge: string(cw.TooLarge),
-	}
-}
-
 // note remembers the trouble of a loop; nil says that it is over.
 func (t *tenant) note(part string, c *pipeline.Condition) {
 	t.mu.Lock()
@@ -314,7 +263,10 @@ func (t *tenant) current(stored []web.Trouble) []web.Trouble {
 // parts names the loops of a tenant, and what else this process tells of itself,
 // as their troubles do.
 func (t *tenant) parts() []string {
-	parts := []string{pipeline.DeliveryPart, pipeline.PushPart}
+	parts := []string{pipeline.PushPart}
+	for _, o := range t.outlets {
+		parts = append(parts, o.part())
+	}
 	for _, in := range t.ingests {
 		parts = append(parts, in.Source.Name())
 		if in.Source.Name() == source.SQSName {
@@ -368,93 +320,8 @@ func (t *tenant) startIngests(ctx context.Context) func(context.Context) {
 	}
 }
 
-// startDelivery starts the delivery and returns what ends it: once the buffer is
-// empty, or delivery is in trouble, or the time is over. Calls that are under way
-// then are cut short when the context of the end is.
-func (t *tenant) startDelivery(ctx context.Context) (end func(context.Context)) {
-	calls, abort := context.WithCancelCause(ctx)
-	ctx, cancel := context.WithCancel(ctx)
-	watched, unwatch := context.WithCancel(ctx)
-	var run, watch sync.WaitGroup
-	run.Go(func() {
-		t.look(ctx)
-		_ = t.deliver.Run(ctx, calls) // always the cause of ctx
-	})
-	watch.Go(func() { t.watch(watched) })
-	return func(ctx context.Context) {
-		unwatch()
-		watch.Wait()
-		t.drain(ctx)
-		cancel()
-		defer context.AfterFunc(ctx, func() { abort(errStopping) })()
-		run.Wait()
-		abort(nil)
-	}
-}
-
 // errStopping ends the calls that are under way when the time for a stop is over.
 var errStopping = errors.New("stopping: the time for a call under way is over")
 
 // lookTimeout bounds the look at the destination before the first delivery.
 const lookTimeout = 10 * time.Second
-
-// look sees to it, before the first event, that the destination is there. What
-// it finds wrong is told now instead of with the first event; delivery then goes
-// by its own rules.
-func (t *tenant) look(ctx context.Context) {
-	if t.fixed == nil || t.sink == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	if err := t.sink.Check(ctx, *t.fixed); err != nil && ctx.Err() == nil {
-		t.logger.LogAttrs(ctx, slog.LevelWarn, "the destination is not ready", slog.Any("error", err), slog.String("hint", pipeline.Classify(err).Hint))
-	}
-}
-
-// watch tells finish, once, that the tenant is caught up and delivered.
-func (t *tenant) watch(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-t.caughtUp:
-	}
-	for t.buffer.Pending() > 0 {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.settled:
-		}
-	}
-	if t.finish != nil {
-		t.finish()
-	}
-}
-
-// noteSettled leaves a token that a batch was settled.
-func (t *tenant) noteSettled() {
-	select {
-	case t.settled <- struct{}{}:
-	default:
-	}
-}
-
-// drain lets delivery go on while it gets anywhere, up to half of the time that
-// a stop may take: the other half is for the calls then under way.
-func (t *tenant) drain(ctx context.Context) {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
-	tick := time.NewTicker(100 * time.Millisecond) // trouble gives no token
-	defer tick.Stop()
-	for t.buffer.Pending() > 0 && t.deliver.Trouble() == nil {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.settled:
-		case <-tick.C:
-		}
-	}
-}

@@ -13,13 +13,15 @@ import (
 	"github.com/gaplesslogs/gapless/internal/transform"
 )
 
-// transforms returns what looks at the events of a tenant on their way in, whatever
-// way they come. The filter is the first: it may look at what others take out.
-func (a *App) transforms(ctx context.Context, t config.Tenant, logger *slog.Logger) ([]pipeline.Transform, error) {
+// filter returns the filter of a tenant, which looks at events on their way in,
+// whatever way they come, or that of an outlet; none when nothing is set. It is the
+// first of the transforms: it may look at what others take out.
+func (a *App) filter(ctx context.Context, tenant, outlet string, f config.Filter, logger *slog.Logger) ([]pipeline.Transform, error) {
+	reg, namespace := a.registryOf(tenant, outlet)
 	failures := prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: "gapless", Name: "filter_failures_total", Help: "Events on which the expression of the filter failed; they were kept.",
+		Namespace: namespace, Name: "filter_failures_total", Help: "Events on which the expression of the filter failed; they were kept.",
 	})
-	prometheus.WrapRegistererWith(prometheus.Labels{"tenant": t.Name}, a.registry).MustRegister(failures)
+	reg.MustRegister(failures)
 	var first sync.Once
 	failed := func(e event.Event, err error) {
 		failures.Inc()
@@ -29,7 +31,7 @@ func (a *App) transforms(ctx context.Context, t config.Tenant, logger *slog.Logg
 				slog.String("hint", "An expression fails on what is not there: write event.details?.request?.method instead of event.details.request.method."))
 		})
 	}
-	rules := filterRules(t.Filter)
+	rules := filterRules(f)
 	if rules.Empty() {
 		return nil, nil
 	}

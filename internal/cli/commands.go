@@ -27,6 +27,7 @@ func commands(env *Env) []*cobra.Command {
 		newStatusCommand(env),
 		newImportCommand(env),
 		newCursorCommand(env),
+		newDestinationCommand(env),
 		newDeadLetterCommand(env),
 		newFilterCommand(env),
 		newRedactCommand(env),

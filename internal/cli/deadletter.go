@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -179,10 +180,16 @@ func (p letterPage) print(w io.Writer, again string) {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tTENANT\tKIND\tREASON\tSIZE\tKEPT SINCE\tTYPE\tDATE\tLOG_ID")
+	// Who has one destination, as most, is not told of it.
+	further := slices.ContainsFunc(p.DeadLetters, func(l app.DeadLetter) bool { return l.Destination != "" })
+	head, end := "", func(app.DeadLetter) string { return "" }
+	if further {
+		head, end = "\tDESTINATION", func(l app.DeadLetter) string { return "\t" + cmp.Or(l.Destination, "-") }
+	}
+	fmt.Fprintln(t, "ID\tTENANT\tKIND\tREASON\tSIZE\tKEPT SINCE\tTYPE\tDATE\tLOG_ID"+head)
 	for _, l := range p.DeadLetters {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Tenant, l.Kind, l.Reason, web.Size(l.Bytes),
-			orNone(l.KeptSince), orDash(l.Type), orNone(l.Date), orDash(l.LogID))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s%s\n", l.ID, l.Tenant, l.Kind, l.Reason, web.Size(l.Bytes),
+			orNone(l.KeptSince), orDash(l.Type), orNone(l.Date), orDash(l.LogID), end(l))
 	}
 	_ = t.Flush() // to a terminal: there is nobody left to tell
 	if p.More {
@@ -296,7 +303,11 @@ func (e *Env) printLetter(w io.Writer, l app.DeadLetter, repeated string) {
 		line("log_id", orDash(l.LogID))
 		line("type", orDash(l.Type))
 		line("date", l.Date.UTC().Format(time.RFC3339Nano))
-		line("destination", fmt.Sprintf("%s, stream %s", orDash(l.LogGroup), orDash(l.LogStream)))
+		to := fmt.Sprintf("%s, stream %s", orDash(l.LogGroup), orDash(l.LogStream))
+		if l.Destination != "" {
+			to = l.Destination + " -> " + to
+		}
+		line("destination", to)
 	}
 	line("size", fmt.Sprintf("%d bytes", l.Bytes))
 	fmt.Fprintf(w, "\n%s\n\n", printable(string(l.Body)))

@@ -82,9 +82,12 @@ type shownEvent struct {
 	Type      string    `json:"type"`
 	Date      time.Time `json:"date"`
 	Timestamp time.Time `json:"timestamp,omitzero"`
-	LogGroup  string    `json:"log_group"`
-	LogStream string    `json:"log_stream"`
-	Bytes     int       `json:"bytes"`
+	// Destination is the name of a further destination; empty for the main one.
+	Destination string `json:"destination,omitempty"`
+
+	LogGroup  string `json:"log_group"`
+	LogStream string `json:"log_stream"`
+	Bytes     int    `json:"bytes"`
 	// Message is what would be sent; nil for an event that would become a dead letter.
 	Message   *string `json:"message"`
 	Rejected  string  `json:"rejected,omitempty"`
@@ -109,7 +112,7 @@ func (d *dryRun) show(p app.DryEvent) {
 func shownJSON(p app.DryEvent) shownEvent {
 	out := shownEvent{
 		Tenant: p.Tenant, LogID: p.Event.LogID, Type: p.Event.Type, Date: p.Event.Date,
-		LogGroup: p.Destination.LogGroup, LogStream: p.Destination.LogStream, Bytes: len(p.Message),
+		Destination: p.Destination.Sink, LogGroup: p.Destination.LogGroup, LogStream: p.Destination.LogStream, Bytes: len(p.Message),
 		Rejected: p.Rejected, Altered: p.Altered, Restamped: p.Restamped,
 	}
 	if p.Rejected == "" {
@@ -126,7 +129,7 @@ func (d *dryRun) line(p app.DryEvent) string {
 	if p.Rejected != "" {
 		return web.Plain(s) + d.env.paint(d.env.Stdout, red, "dead letter: "+p.Rejected)
 	}
-	s += fmt.Sprintf("%s  %s  %s", p.Destination.LogGroup, p.Destination.LogStream, web.Size(int64(len(p.Message))))
+	s += further(p.Destination.Sink) + fmt.Sprintf("%s  %s  %s", p.Destination.LogGroup, p.Destination.LogStream, web.Size(int64(len(p.Message))))
 	if p.Altered != "" {
 		s += ", altered: " + p.Altered
 	}
@@ -134,6 +137,14 @@ func (d *dryRun) line(p app.DryEvent) string {
 		s += fmt.Sprintf(", with the time %s: %s", p.At.UTC().Format(time.RFC3339), p.Restamped)
 	}
 	return web.Plain(s)
+}
+
+// further names a further destination in front of where it is.
+func further(name string) string {
+	if name == "" {
+		return ""
+	}
+	return name + " -> "
 }
 
 // summary prints what a dry run has found.
@@ -165,7 +176,7 @@ func (d *dryRun) sumUp(w io.Writer, t app.DryTenant) {
 	}
 	line("would send", "%s, %s, in %s of PutLogEvents", plural(t.Events, "event"), web.Size(t.Bytes), plural(t.Calls, "call"))
 	for _, to := range t.Destinations {
-		line("", "%s  %s  %s, %s, in %s", to.LogGroup, to.LogStream, plural(to.Events, "event"), web.Size(to.Bytes), plural(to.Calls, "call"))
+		line("", "%s%s  %s  %s, %s, in %s", further(to.Destination), to.LogGroup, to.LogStream, plural(to.Events, "event"), web.Size(to.Bytes), plural(to.Calls, "call"))
 	}
 	if n := sum(t.LeftOut); n > 0 {
 		line("left out", "%s: %s", plural(n, "event"), reasons(t.LeftOut)[2:])

@@ -105,6 +105,9 @@ func (e *Env) printOverview(w io.Writer, o web.Overview) {
 		if len(t.Skipped) > 0 {
 			line("skipped", "%s", reasons(t.Skipped)[2:])
 		}
+		for _, d := range t.Destinations {
+			printDestination(line, o.At, d)
+		}
 		line("newest event", "%s", orNone(t.NewestEvent))
 		line("cursor", "%s", cmp.Or(t.Cursor, "-"))
 		line("retention", "%s", t.Retention)
@@ -123,6 +126,21 @@ func (e *Env) printOverview(w io.Writer, o web.Overview) {
 		for _, x := range t.Retention.Risks {
 			line("at risk", "%s", x.Message)
 			line("", "%s", x.Hint)
+		}
+	}
+}
+
+// printDestination writes the lines of a further destination.
+func printDestination(line func(name, format string, args ...any), now time.Time, d web.Destination) {
+	line("also to", "%s -> %s: %s", d.Name, d.Destination, d.Headline(now))
+	line("", "%s delivered%s", plural(d.Delivered, "event"), since(now, d.LastDelivery, ", last "))
+	line("", "%s waiting, %d bytes%s", plural(d.Buffered, "event"), d.BufferedBytes, since(now, d.OldestBuffered, ", oldest from "))
+	for _, x := range []struct {
+		word string
+		by   map[string]int64
+	}{{"rejected", d.Rejected}, {"altered", d.Altered}, {"skipped", d.Skipped}, {"dropped", d.Dropped}} {
+		if len(x.by) > 0 {
+			line("", "%s: %s", x.word, reasons(x.by)[2:])
 		}
 	}
 }

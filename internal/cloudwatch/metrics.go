@@ -18,11 +18,16 @@ type metrics struct {
 	seconds     prometheus.Histogram
 }
 
-// newMetrics registers the figures of a tenant.
-func newMetrics(reg prometheus.Registerer, tenant string) *metrics {
-	reg = prometheus.WrapRegistererWith(prometheus.Labels{"tenant": tenant}, reg)
+// newMetrics registers the figures of the sink of a tenant. Those of a further
+// destination have names of their own, see pipeline.NewSinkMetrics.
+func newMetrics(reg prometheus.Registerer, tenant, destination string) *metrics {
+	labels, namespace := prometheus.Labels{"tenant": tenant}, "gapless"
+	if destination != "" {
+		labels["destination"], namespace = destination, "gapless_destination"
+	}
+	reg = prometheus.WrapRegistererWith(labels, reg)
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "gapless", Subsystem: "cloudwatch", Name: name, Help: help}, labels)
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: "cloudwatch", Name: name, Help: help}, labels)
 		reg.MustRegister(c)
 		return c
 	}
@@ -37,7 +42,7 @@ func newMetrics(reg prometheus.Registerer, tenant string) *metrics {
 		provisioned: vec("provisioned_total", "Log groups and streams that were made.", "resource"),
 		doubts:      vec("in_doubt_events_total", "Events that may have arrived by a call whose outcome is unknown: found there, missing and sent again, or unchecked and sent again.", "outcome"),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "gapless", Subsystem: "cloudwatch", Name: "put_seconds", Help: "Time that a call of PutLogEvents took.",
+			Namespace: namespace, Subsystem: "cloudwatch", Name: "put_seconds", Help: "Time that a call of PutLogEvents took.",
 			Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
 		}),
 	}

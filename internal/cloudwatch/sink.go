@@ -29,6 +29,9 @@ type Deps struct {
 	// Tenant is the value of the label "tenant" and part of the session name of
 	// an assumed role.
 	Tenant string
+	// Destination is the value of the label "destination" of one that a tenant has
+	// besides its main one; empty for the main one.
+	Destination string
 }
 
 // Sink delivers one tenant's batches to CloudWatch Logs. It is safe for
@@ -62,7 +65,7 @@ func New(ctx context.Context, c Config, d Deps) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{config: c, region: region, client: client, logger: d.Logger, metrics: newMetrics(d.Registerer, d.Tenant), targets: newTargets()}
+	s := &Sink{config: c, region: region, client: client, logger: d.Logger, metrics: newMetrics(d.Registerer, d.Tenant, d.Destination), targets: newTargets()}
 	if c.Compression == CompressNone {
 		s.gzip.Store(gzipOff)
 	}

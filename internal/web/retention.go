@@ -15,11 +15,12 @@ type Retention struct {
 	ReadUntil time.Time `json:"read_until"`
 	// UnfetchedLeft and UndeliveredLeft are for how many seconds Auth0 still keeps
 	// the oldest event that may not have been fetched, and the oldest one that was
-	// not delivered; negative when it may be gone, null when there is none.
+	// not delivered to any of the destinations; negative when it may be gone, null when
+	// there is none.
 	UnfetchedLeft   *int64 `json:"unfetched_left_seconds"`
 	UndeliveredLeft *int64 `json:"undelivered_left_seconds"`
-	// BufferRoom is how many bytes of events still fit beside those that wait;
-	// BufferMax how many fit in all.
+	// BufferRoom is how many bytes of events still fit beside those that wait for the
+	// destination with the most; BufferMax how many fit in all, for each.
 	BufferRoom int64 `json:"buffer_room_bytes"`
 	BufferMax  int64 `json:"max_buffer_bytes"`
 	// Risks is what will lose or harm events unless somebody acts.
@@ -72,7 +73,7 @@ func (t *Tenant) Assess(now time.Time, running bool) {
 	r := &t.Retention
 	kept := time.Duration(r.Seconds) * time.Second
 	r.Risks, r.UnfetchedLeft, r.UndeliveredLeft = []Risk{}, nil, nil
-	r.BufferRoom = max(0, r.BufferMax-t.BufferedBytes-max(0, t.DeadLetterBytes-t.MaxDeadLetterBytes))
+	r.BufferRoom = r.BufferMax
 	if kept > 0 && !r.ReadUntil.IsZero() {
 		left := r.ReadUntil.Add(kept).Sub(now)
 		r.UnfetchedLeft = seconds(left)
@@ -81,20 +82,55 @@ func (t *Tenant) Assess(now time.Time, running bool) {
 				"Mend what keeps gapless from reading. Set auth0_retention if Auth0 keeps the log for longer.")
 		}
 	}
-	stalled := t.Buffered > 0 && now.Sub(r.Waiting) > stallAfter && (!running || t.fails("delivery"))
-	if kept > 0 && t.Buffered > 0 {
-		left := t.OldestBuffered.Add(kept).Sub(now)
-		r.UndeliveredLeft = seconds(left)
-		if stalled && left < kept/2 {
-			r.add(RiskUndelivered, running, onlyCopy(left), "Mend delivery, and keep the data directory safe until then.")
+	for _, q := range t.queues() {
+		t.assessQueue(q, now, running)
+	}
+}
+
+// A queue is what waits for one of the destinations.
+type queue struct {
+	title            string // in front of what is told of it; empty for the main one
+	part             string // of its troubles
+	events, bytes    int64
+	oldest, storedAt time.Time
+}
+
+// queues returns what waits for each destination.
+func (t *Tenant) queues() []queue {
+	list := []queue{{part: "delivery", events: t.Buffered, bytes: t.BufferedBytes, oldest: t.OldestBuffered, storedAt: t.Retention.Waiting}}
+	for _, d := range t.Destinations {
+		if d.Configured {
+			list = append(list, queue{
+				title: "destination " + d.Name + ": ", part: "delivery:" + d.Name,
+				events: d.Buffered, bytes: d.BufferedBytes, oldest: d.OldestBuffered, storedAt: d.Waiting,
+			})
 		}
 	}
-	if r.BufferMax > 0 && r.BufferRoom < r.BufferMax/5 {
-		r.add(RiskBuffer, running, fmt.Sprintf("the buffer has room for %s of %s; when it is full nothing is fetched any more", Size(r.BufferRoom), Size(r.BufferMax)),
+	return list
+}
+
+// assessQueue says what is left and at risk of what waits for a destination.
+func (t *Tenant) assessQueue(q queue, now time.Time, running bool) {
+	r := &t.Retention
+	kept := time.Duration(r.Seconds) * time.Second
+	stalled := q.events > 0 && now.Sub(q.storedAt) > stallAfter && (!running || t.fails(q.part))
+	if kept > 0 && q.events > 0 {
+		left := q.oldest.Add(kept).Sub(now)
+		if r.UndeliveredLeft == nil || left < time.Duration(*r.UndeliveredLeft)*time.Second {
+			r.UndeliveredLeft = seconds(left)
+		}
+		if stalled && left < kept/2 {
+			r.add(RiskUndelivered, running, q.title+onlyCopy(left), "Mend delivery, and keep the data directory safe until then.")
+		}
+	}
+	room := max(0, r.BufferMax-q.bytes-max(0, t.DeadLetterBytes-t.MaxDeadLetterBytes))
+	r.BufferRoom = min(r.BufferRoom, room)
+	if r.BufferMax > 0 && room < r.BufferMax/5 {
+		r.add(RiskBuffer, running, fmt.Sprintf("%sthe buffer has room for %s of %s; when it is full nothing is fetched any more", q.title, Size(room), Size(r.BufferMax)),
 			"Mend delivery, or set a larger max_buffer_bytes.")
 	}
-	if age := t.DeliveryLag(now); stalled && age > takenFor/2 {
-		r.add(RiskTimestamp, running, fmt.Sprintf("the oldest event that waits is %s old; CloudWatch Logs takes none under its own time after 14 days", Short(age)),
+	if age := lag(now, q.oldest); stalled && age > takenFor/2 {
+		r.add(RiskTimestamp, running, fmt.Sprintf("%sthe oldest event that waits is %s old; CloudWatch Logs takes none under its own time after 14 days", q.title, Short(age)),
 			"Mend delivery; see too_old for what becomes of older ones.")
 	}
 }

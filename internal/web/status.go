@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,11 +56,65 @@ type Tenant struct {
 	OldestBuffered time.Time `json:"oldest_buffered"`
 	LastDelivery   time.Time `json:"last_delivery"`
 
+	// Destinations are the further ones. What is above of delivery is of the main one,
+	// so that no figure counts an event twice.
+	Destinations []Destination `json:"destinations"`
+
 	Push     Push      `json:"push"`
 	Troubles []Trouble `json:"troubles"`
 	// Gaps are all that were ever recorded, healed or not, oldest first.
 	Gaps      []Gap     `json:"gaps"`
 	Retention Retention `json:"retention"`
+}
+
+// A Destination is the state of the delivery to one of the further destinations of a
+// tenant. Every event stored goes to each; what becomes of it there is counted here.
+type Destination struct {
+	Name string `json:"name"`
+	// Destination says in words where to.
+	Destination string `json:"destination"`
+	// Configured says that events go there. One that is not configured any more is
+	// shown while events wait for it.
+	Configured bool `json:"configured"`
+
+	Skipped       map[string]int64 `json:"skipped"`
+	Delivered     int64            `json:"delivered"`
+	Rejected      map[string]int64 `json:"rejected"`
+	Altered       map[string]int64 `json:"altered"`
+	Buffered      int64            `json:"buffered"`
+	BufferedBytes int64            `json:"buffered_bytes"`
+	// Dropped counts, by reason, the events that a person has dropped from what waited.
+	Dropped map[string]int64 `json:"dropped"`
+
+	OldestBuffered time.Time `json:"oldest_buffered"`
+	LastDelivery   time.Time `json:"last_delivery"`
+
+	// Waiting is when the oldest event that waits was put into the buffer.
+	Waiting time.Time `json:"-"`
+}
+
+// DeliveryLag returns now minus the date of the oldest event not delivered yet;
+// zero when there is none.
+func (d Destination) DeliveryLag(now time.Time) time.Duration { return lag(now, d.OldestBuffered) }
+
+// lag returns how long ago a time was, zero for none.
+func lag(now, oldest time.Time) time.Duration {
+	if oldest.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(oldest))
+}
+
+// Headline says how far the delivery is, in a few words.
+func (d Destination) Headline(now time.Time) string {
+	switch {
+	case !d.Configured:
+		return "not configured any more"
+	case d.Buffered > 0:
+		return Short(d.DeliveryLag(now)) + " behind"
+	default:
+		return "all that was fetched is delivered"
+	}
 }
 
 // A Push is how well a tenant's push does beside its poll.
@@ -183,7 +238,7 @@ func (t *Tenant) Judge(running bool) {
 				t.State = StateStuck
 			}
 		}
-	case t.Buffered > 0:
+	case t.Buffered > 0 || slices.ContainsFunc(t.Destinations, func(d Destination) bool { return d.Configured && d.Buffered > 0 }):
 		t.State = StateDelivering
 	case t.Stored == 0 && t.Cursor == "":
 		t.State = StateWaiting
@@ -194,11 +249,17 @@ func (t *Tenant) Judge(running bool) {
 
 // DeliveryLag returns now minus the date of the oldest event not delivered yet;
 // zero when there is none.
-func (t Tenant) DeliveryLag(now time.Time) time.Duration {
-	if t.OldestBuffered.IsZero() {
-		return 0
+func (t Tenant) DeliveryLag(now time.Time) time.Duration { return lag(now, t.OldestBuffered) }
+
+// worstLag is the DeliveryLag of the destination that is furthest behind.
+func (t Tenant) worstLag(now time.Time) time.Duration {
+	worst := t.DeliveryLag(now)
+	for _, d := range t.Destinations {
+		if d.Configured {
+			worst = max(worst, d.DeliveryLag(now))
+		}
 	}
-	return max(0, now.Sub(t.OldestBuffered))
+	return worst
 }
 
 // Headline says the state in a few words, without what is wrong.
@@ -207,7 +268,7 @@ func (t Tenant) Headline(now time.Time) string {
 	case StateDelivered:
 		return "all that was fetched is delivered"
 	case StateDelivering:
-		return fmt.Sprintf("delivering, %s behind", Short(t.DeliveryLag(now)))
+		return fmt.Sprintf("delivering, %s behind", Short(t.worstLag(now)))
 	case StateWaiting:
 		return "nothing fetched yet"
 	case StateStopped:
