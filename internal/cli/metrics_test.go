@@ -135,6 +135,8 @@ func webhookMetrics(ctx context.Context, t *testing.T) map[string]metric {
 	}
 	both := hooked
 	both.Name, both.Domain, both.ClientID, both.ClientSecret = "both", "http://127.0.0.1:1", "a", both.Webhook.Token
+	both.Destinations = []config.Destination{config.NewDestination("audit")}
+	both.Destinations[0].CloudWatch.LogGroup, both.Destinations[0].CloudWatch.Region = "/audit", "us-east-1"
 	cfg.Tenants = []config.Tenant{hooked, both}
 	countPush(ctx, t, cfg.DataDir, both.Name)
 	a, err := app.New(ctx, app.Options{
@@ -153,7 +155,7 @@ func webhookMetrics(ctx context.Context, t *testing.T) map[string]metric {
 		t.Fatal(err)
 	}
 	all := parseMetrics(scrape(ctx, t, "http://"+a.Addr()+"/metrics"))
-	ours := regexp.MustCompile("^gapless_(webhook|healed|push)_")
+	ours := regexp.MustCompile("^gapless_(webhook|healed|push|destination)_")
 	maps.DeleteFunc(all, func(name string, _ metric) bool { return !ours.MatchString(name) })
 	return all
 }
@@ -210,7 +212,7 @@ func parseMetrics(text string) map[string]metric {
 
 // joinLabels lists labels but those that go without saying.
 func joinLabels(labels []string) string {
-	labels = slices.DeleteFunc(labels, func(l string) bool { return l == "" || l == "tenant" || l == "le" })
+	labels = slices.DeleteFunc(labels, func(l string) bool { return l == "" || l == "tenant" || l == "destination" || l == "le" })
 	slices.Sort(labels)
 	return strings.Join(labels, ",")
 }
@@ -220,12 +222,16 @@ func describedMetrics(ctx context.Context, t *testing.T) map[string]string {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	pipeline.NewMetrics(reg, "a")
+	pipeline.NewSinkMetrics(reg, "a", "b")
 	client, err := auth0.New(auth0.Config{Domain: "a.example.com", ClientID: "a", ClientSecret: "a"}, auth0.Deps{Registerer: reg, TenantName: "a"}) //nolint:contextcheck // it opens no connection
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = client.Close() }()
 	if _, err := cloudwatch.New(ctx, cloudwatch.Config{Region: "us-east-1"}, cloudwatch.Deps{Registerer: reg, Tenant: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cloudwatch.New(ctx, cloudwatch.Config{Region: "us-east-1"}, cloudwatch.Deps{Registerer: reg, Tenant: "a", Destination: "b"}); err != nil {
 		t.Fatal(err)
 	}
 	(&source.Queue{}).Join(source.SQSConfig{}, nil, source.SQSDeps{Registerer: reg, Tenant: "a"})

@@ -89,6 +89,14 @@ func NewTenant() Tenant {
 	return t
 }
 
+// NewDestination returns a further destination with every default set.
+func NewDestination(name string) Destination {
+	var d Destination
+	applyDefaults(reflect.ValueOf(&d).Elem(), fieldsOf(reflect.TypeFor[Destination]()))
+	d.Name = name
+	return d
+}
+
 // Origin tells where the value of a field comes from, given its path.
 func (c *Config) Origin(path string) Origin { return c.origins[path] }
 

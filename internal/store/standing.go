@@ -18,7 +18,8 @@ type Standing struct {
 	// Cursors and Marks are those of its sources, by name.
 	Cursors map[string]event.Cursor
 	Marks   map[string]event.Mark
-	// Waiting is how many events wait for delivery.
+	// Waiting is how many events wait for delivery; one that waits for several sinks
+	// counts for each.
 	Waiting int64
 
 	kept []keptValue
@@ -63,7 +64,8 @@ func (r *Reader) standing(ctx context.Context, tenant string) (s Standing, err e
 	}
 	defer tx.Rollback() //nolint:errcheck // it has only read
 	var id int64
-	err = tx.QueryRowContext(ctx, "SELECT id, buffered_events FROM tenants WHERE name = ?", tenant).Scan(&id, &s.Waiting)
+	err = tx.QueryRowContext(ctx, `SELECT id, buffered_events + (SELECT coalesce(sum(buffered_events), 0) FROM sinks WHERE tenant_id = id)
+		FROM tenants WHERE name = ?`, tenant).Scan(&id, &s.Waiting)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Standing{}, nil
 	}
