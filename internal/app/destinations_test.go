@@ -307,3 +307,39 @@ func TestRemovedDestination(t *testing.T) {
 		}
 	})
 }
+
+// TestDryRunShowsEveryDestination holds that a dry run shows what each destination
+// would get by its own rules, and begins nothing.
+func TestDryRunShowsEveryDestination(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, t.TempDir(), tenant.Unlimited, "dev")
+		defer w.close(t.Context(), t)
+		audit, end := w.also(t, "audit")
+		defer end()
+		w.cfg.Tenants[0].Destinations[0].Filter.Severities.Allow = []string{"error"}
+		if err := w.sites[0].tenant.Generate(200, time.Now().Add(-5*time.Hour), time.Now().Add(-time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		r := w.rehearse(t.Context(), t)
+		shown := make(map[string]int64)
+		for _, e := range r.shown {
+			shown[e.Destination.Sink]++
+		}
+		if err := w.runOnce(t.Context(), t); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int64{"": int64(len(w.sites[0].delivered())), "audit": int64(len(audit.delivered()))}
+		got[""]-- // the run has brought the event of its own token as well
+		if diff := cmp.Diff(got, shown); diff != "" || shown["audit"] == 0 || shown["audit"] == shown[""] {
+			t.Errorf("events (-sent +shown):\n%s", diff)
+		}
+		var told int64
+		for _, d := range r.report[0].Destinations {
+			told += shown[d.Destination] - d.Events
+		}
+		if n := len(r.report[0].Destinations); n != 2 || told != 0 || !r.report[0].CaughtUp {
+			t.Errorf("report %+v", r.report[0])
+		}
+	})
+}
