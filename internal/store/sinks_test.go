@@ -257,6 +257,7 @@ func (w *sinkWorld) finish() {
 			w.rt.Fatalf("%d events wait for %q", w.b.PendingOf(sink), sink)
 		}
 	}
+	w.crash() // a mark of which no event is left may stay until the next start
 	if n := store.Number(w.t, w.s.Reader, "SELECT (SELECT count(*) FROM buffer) + (SELECT count(*) FROM sending)"); n != 0 {
 		w.rt.Fatalf("%d rows are left", n)
 	}
