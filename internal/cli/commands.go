@@ -22,6 +22,7 @@ func groups() []*cobra.Group {
 func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
 		newDemoCommand(env),
+		newInitCommand(env),
 		newRunCommand(env),
 		newEmulateCommand(env),
 		newStatusCommand(env),

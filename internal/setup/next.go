@@ -1,0 +1,63 @@
+package setup
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/gaplesslogs/gapless/internal/config"
+)
+
+// Next returns what to do after the file has been written, as lines for a shell with
+// comments between. file is its path as a shell reads it.
+func (a Answers) Next(file string) []string {
+	at := places()[a.Where]
+	var lines []string
+	if a.polls() {
+		lines = append(lines, "# In Auth0, the application of this client ID needs read:logs on the Management API, and no more.")
+	} else {
+		lines = append(lines, "# In Auth0, make a log stream: Custom Webhook, with the token below as its Authorization Token and",
+			"# the URL https://HOST/v1/tenants/"+a.Name+"/logs of "+a.WebhookListen+" as others reach it.")
+	}
+	lines = append(lines, "# In AWS, the identity of gapless needs the policy of docs/security.md for this log group.")
+	if file == "-" {
+		file = "gapless.yaml"
+		lines = append(lines, "# Keep what was printed as "+file+".")
+	}
+	for _, ref := range []string{a.ClientSecret, a.PrivateKey, a.WebhookToken} {
+		lines = append(lines, fetch(ref, at)...)
+	}
+	run := "gapless run --config " + file
+	if at.once {
+		run = "gapless run --once --config " + file
+	}
+	return append(lines, "gapless config check --config "+file, run)
+}
+
+// fetch says how a referenced secret gets to where gapless looks for it.
+func fetch(reference string, at place) []string {
+	kind, target, _ := strings.Cut(reference, ":")
+	switch {
+	case reference == "":
+		return nil
+	case kind == "env" && regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(target):
+		return []string{"# Set it " + at.supply + ":", "export " + target + "=..."}
+	case kind == "file":
+		return []string{"# Put the secret into the file that " + config.YAMLText(reference) + " names, readable for gapless alone."}
+	default:
+		return []string{"# The identity of gapless may read " + config.YAMLText(reference) + " (see docs/security.md)."}
+	}
+}
+
+// Warnings returns what config check will warn of, as sentences.
+func (a Answers) Warnings(ctx context.Context) ([]string, error) {
+	cfg, err := load(ctx, a.File())
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, w := range cfg.Warnings() {
+		out = append(out, strings.TrimSpace(w.Path+" "+w.Problem+". "+w.Fix))
+	}
+	return out, nil
+}
