@@ -167,11 +167,10 @@ func TestAnswersAreBounded(t *testing.T) {
 	t.Parallel()
 	var z bytes.Buffer
 	w := gzip.NewWriter(&z)
-	for range 65 {
-		_, _ = w.Write(bytes.Repeat([]byte{' '}, 1<<20))
-	}
+	_, _ = w.Write(bytes.Repeat([]byte{' '}, 1<<20))
 	_ = w.Close()
-	c := newClient(t, config(), deps(&server{logs: encoded("gzip", z.String())}))
+	body := strings.Repeat(z.String(), 65) // what is compressed may follow each other
+	c := newClient(t, config(), deps(&server{logs: encoded("gzip", body)}))
 	if _, err := c.Logs(t.Context(), "0", 100); !errors.Is(err, auth0.ErrTooLarge) {
 		t.Errorf("error %v, want ErrTooLarge", err)
 	}
