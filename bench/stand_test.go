@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -127,7 +126,7 @@ func drive(url string, events [][]byte) (int64, error) {
 					size.Add(int64(len(e)) + putOverhead)
 				}
 				body.WriteByte(']')
-				if err := post(client, url, bytes.NewReader(body.Bytes())); err != nil {
+				if err := deliver(client, url, body.Bytes()); err != nil {
 					return err
 				}
 			}
@@ -227,7 +226,7 @@ func (e *endpoint) tick(b []byte) error {
 		}
 		last = n
 		if n < 0 || n >= pushEvents || e.ticked[n].Swap(true) {
-			return errors.Join(fmt.Errorf("event %d came twice", n))
+			return fmt.Errorf("event %d came twice", n)
 		}
 		if e.arrived.Add(1) == pushEvents {
 			e.once.Do(func() { close(e.done) })
