@@ -209,7 +209,7 @@ func TestDryRunBesideARunningExport(t *testing.T) {
 		}
 		w.cfg.Tenants[0].CloudWatch.TooOld = "dead_letter"
 		w.start(t.Context(), t)
-		<-time.After(time.Minute)
+		<-time.After(time.Minute + 300*time.Millisecond) // between two polls, or they would be quicker
 		late := `{"log_id":"late","date":"` + time.Now().UTC().Format(time.RFC3339) + `","type":"s"}`
 		old := `{"log_id":"old","date":"` + time.Now().UTC().AddDate(0, 0, -20).Format(time.RFC3339) + `","type":"s"}`
 		for _, raw := range []string{late, old} {
