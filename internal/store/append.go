@@ -26,11 +26,12 @@ func (b *Buffer) Append(ctx context.Context, source string, in pipeline.Intake) 
 	if ctx.Err() != nil {
 		return pipeline.Appended{}, context.Cause(ctx)
 	}
-	a := &appending{b: b, source: source, in: in}
+	a := &appending{b: b, source: source, in: in, pieces: in.Unreadable}
 	if err := a.offer(ctx); err != nil {
 		return pipeline.Appended{}, err
 	}
-	a.rows = newRows(a.all(a.offered)) // here, as most intakes are new and others need not wait for it
+	a.packed = a.all(a.offered)
+	a.rows = newRows(a.packed) // here, as most intakes are new and others need not wait for it
 	defer func() { freeRows(a.rows) }()
 	if err := b.store.writer.do(ctx, &job{buffer: b, run: a.run, applied: a.applied, grows: a.size()}); err != nil {
 		return pipeline.Appended{}, a.fault(ctx, err)
@@ -50,10 +51,11 @@ type appending struct {
 	late    []*entry            // of events that are known, for sinks that may have lost them
 	whole   []*entry            // the events that none lacks then
 	without map[string]bool     // sinks that have no room and are passed over
-	rows    []row               // of fresh, with their copies
+	packed  []*entry            // what rows hold
+	rows    []row               // of fresh, with their copies, when they are inserted
 	noted   bool                // their log_ids are known now
 	again   []int               // the places of the events that are not fresh
-	known   int                 // records that are no events and were kept before
+	pieces  []event.Unreadable  // records that are no events and were not kept before
 	lastSeq int64
 }
 
@@ -119,6 +121,7 @@ func sizeOf(list []*entry) (n int64) {
 
 // run writes the intake.
 func (a *appending) run(ctx context.Context, t *tx) error {
+	a.pieces = a.in.Unreadable
 	if err := a.know(ctx, t); err != nil {
 		return err
 	}
@@ -129,7 +132,7 @@ func (a *appending) run(ctx context.Context, t *tx) error {
 	if err := a.room(t, a.fresh); err != nil {
 		return err
 	}
-	if len(a.fresh)+len(a.late) > 0 || len(a.in.Unreadable) > 0 {
+	if len(a.fresh)+len(a.late)+len(a.pieces) > 0 {
 		if err := t.w.reserve.refuse(); err != nil {
 			return err
 		}
@@ -162,7 +165,7 @@ func (a *appending) size() int64 { return a.unreadable() + sizeOf(a.all(a.offere
 
 // unreadable returns the bytes of the pieces that are no events.
 func (a *appending) unreadable() (n int64) {
-	for _, u := range a.in.Unreadable {
+	for _, u := range a.pieces {
 		n += int64(len(u.Raw))
 	}
 	return n
@@ -240,7 +243,7 @@ func (a *appending) dropKnown(ctx context.Context, t *tx) error {
 // dropKept leaves the records that are no events and that no earlier intake has
 // brought: a page that is read again brings them again, and they have no log_id.
 func (a *appending) dropKept(ctx context.Context, t *tx) error {
-	var fresh []event.Unreadable
+	a.pieces = nil
 	for _, u := range a.in.Unreadable {
 		body := append([]byte{}, u.Raw...) // nil would be none, not an empty one
 		kept := false
@@ -252,11 +255,9 @@ func (a *appending) dropKept(ctx context.Context, t *tx) error {
 			return err
 		}
 		if !kept {
-			fresh = append(fresh, u)
+			a.pieces = append(a.pieces, u)
 		}
 	}
-	a.known += len(a.in.Unreadable) - len(fresh)
-	a.in.Unreadable = fresh
 	return nil
 }
 
@@ -271,9 +272,9 @@ func (a *appending) insertEvents(ctx context.Context, t *tx) error {
 			return err
 		}
 	}
-	if all := a.all(a.fresh); len(all) != packed(a.rows) {
+	if all := a.all(a.fresh); !slices.Equal(all, a.packed) { // also when another run has packed others
 		freeRows(a.rows)
-		a.rows = newRows(all)
+		a.packed, a.rows = all, newRows(all)
 	}
 	first := t.w.nextSeq
 	for i := range a.rows {
@@ -300,7 +301,7 @@ func (t *tx) insertRow(ctx context.Context, r *row) error {
 // insertRest writes what the intake holds besides its events.
 func (a *appending) insertRest(ctx context.Context, t *tx) error {
 	now := t.now.UnixMicro()
-	for _, u := range a.in.Unreadable {
+	for _, u := range a.pieces {
 		l := letter{kind: KindUnreadable, reason: KindUnreadable, detail: u.Reason, entry: &entry{body: u.Raw, source: a.source}}
 		if err := l.insert(ctx, t); err != nil {
 			return err
@@ -316,8 +317,8 @@ func (a *appending) insertRest(ctx context.Context, t *tx) error {
 		return err
 	}
 	t.count(CountStored, "", len(a.fresh))
-	t.count(CountDuplicates, "", len(a.in.Entries)-len(a.fresh)+a.known)
-	t.count(CountUnreadable, "", len(a.in.Unreadable))
+	t.count(CountDuplicates, "", len(a.in.Entries)-len(a.fresh)+len(a.in.Unreadable)-len(a.pieces))
+	t.count(CountUnreadable, "", len(a.pieces))
 	for reason, n := range a.in.Skipped {
 		t.count(CountSkipped, reason, n)
 	}

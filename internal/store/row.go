@@ -153,14 +153,6 @@ func pack(plain []byte) *[]byte {
 	return to
 }
 
-// packed returns the number of events in rows.
-func packed(rows []row) (n int) {
-	for _, r := range rows {
-		n += len(r.list)
-	}
-	return n
-}
-
 // insertRow writes a row into the buffer, see args.
 const insertRow = `INSERT INTO buffer (seq, last_seq, destination_id, date, stored_at, source, events, bytes, gone, dates, body)
 	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
