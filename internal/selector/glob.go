@@ -89,7 +89,7 @@ func (g Glob) Literal() (string, bool) {
 // len(s) times the length of the pattern in steps.
 func (g Glob) Match(s string) bool {
 	at, i := 0, 0        // the next part, and the place in s
-	again, from := -1, 0 // the last run, and where it ends for now
+	again, from := -1, 0 // the last run, and where it ends so far
 	for i < len(s) {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
