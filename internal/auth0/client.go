@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -26,11 +27,21 @@ type Deps struct {
 	HTTPClient *http.Client
 	// TokenCache keeps the access token across restarts; nil keeps it in memory.
 	TokenCache TokenCache
+	// OnRefused is called when Auth0 refuses the credentials with which a token is
+	// asked for. It may look for others and hand them to SetCredentials, and reports
+	// whether it did: then the token is asked for once more. Nil has none.
+	OnRefused func(ctx context.Context) bool
+	// OnRenewed hears whether credentials of SetCredentials have brought a token: nil,
+	// or why they have not, in which case the token before them stays in use until its
+	// end. May be nil.
+	OnRenewed func(ctx context.Context, err error)
 }
 
 // A Client reads one tenant. It is safe for concurrent use.
 type Client struct {
-	cfg     Config
+	cfg     Config // without credentials
+	creds   atomic.Pointer[credentials]
+	cache   TokenCache // may be nil
 	base    *url.URL
 	http    *http.Client
 	logger  *slog.Logger
@@ -76,18 +87,17 @@ func New(cfg Config, deps Deps) (*Client, error) {
 	if base.Scheme == "http" && !loopback(base.Hostname()) {
 		logger.LogAttrs(context.Background(), slog.LevelWarn, "secrets travel in clear: the domain is a plain http URL", slog.String("domain", base.String()))
 	}
-	c := &Client{cfg: cfg, base: base, logger: logger, metrics: m, limiter: &limiter{share: cfg.RateShare}}
+	c := &Client{cfg: cfg, cache: deps.TokenCache, base: base, logger: logger, metrics: m, limiter: &limiter{share: cfg.RateShare}}
+	c.cfg.ClientSecret, c.cfg.PrivateKey = "", ""
 	c.http, c.ours = httpClient(deps.HTTPClient, base)
 	c.ops = operations{
 		token:  operation{"token", "get access token", Unauthorized, &limiter{share: 1}},
 		logs:   operation{"logs", "fetch logs", BadCursor, c.limiter},
 		search: operation{"search", "search logs", BadRequest, c.limiter},
 	}
-	c.tokens = &tokens{request: c.requestToken, logger: logger}
-	if deps.TokenCache != nil {
-		if c.tokens.vault, err = newVault(deps.TokenCache, cfg); err != nil {
-			return nil, fmt.Errorf("set up token cache: %w", err)
-		}
+	c.tokens = &tokens{request: c.requestToken, logger: logger, vault: c.vault, onRefused: deps.OnRefused, onRenewed: deps.OnRenewed}
+	if err := c.use(cfg.ClientSecret, cfg.PrivateKey); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

@@ -137,7 +137,7 @@ func readError(body []byte) (code, message string, ok bool) {
 // what else was secret in the request, is blotted out should the answer quote it.
 func (c *Client) failure(op operation, r reply, secrets ...string) *Error {
 	e := &Error{Op: op.tries, Status: r.status, Kind: Transient}
-	secrets = append(secrets, c.cfg.ClientSecret)
+	secrets = append(secrets, c.secrets()...)
 	code, message, isJSON := readError(r.body)
 	e.Code, e.Message = fit(code, secrets), fit(message, secrets)
 	if !isJSON && len(r.body) > 0 {
@@ -211,7 +211,7 @@ func (u *unquoted) Unwrap() error { return u.err }
 func (c *Client) unquoted(err error, req *http.Request) error {
 	_, bearer, _ := strings.Cut(req.Header.Get("Authorization"), " ")
 	text := err.Error()
-	if safe := fit(text, []string{c.cfg.ClientSecret, bearer}); safe != oneLine(text) {
+	if safe := fit(text, append(c.secrets(), bearer)); safe != oneLine(text) {
 		return &unquoted{text: safe, err: err}
 	}
 	return err

@@ -31,6 +31,9 @@ const (
 	// it the next one may be. A fresh token that is refused as well shows that a
 	// person must act, and each exchange writes an event into the tenant's log.
 	refusalRest = 10 * time.Minute
+	// renewalRest is how long after changed credentials have brought no token they are
+	// tried again, while the token before them holds; after a refusal it is refusalRest.
+	renewalRest = time.Minute
 )
 
 // token is an access token for the Management API.
@@ -50,12 +53,17 @@ func (t token) valid(now time.Time) bool { return t.Value != "" && now.Before(t.
 // tokens keeps the token. Callers that need one at the same time share one
 // request, because each writes an event into the log that is exported.
 type tokens struct {
-	request func(context.Context) (token, error)
-	vault   *vault // nil keeps the token in memory alone
-	logger  *slog.Logger
+	request   func(context.Context) (token, error)
+	vault     func() *vault // of the credentials of the moment; may return nil
+	logger    *slog.Logger
+	onRefused func(context.Context) bool  // see Deps; may be nil
+	onRenewed func(context.Context, error) // likewise
 
 	mu        sync.Mutex
 	current   token
+	changes   int       // how often the credentials have changed
+	of        int       // the change of which current is
+	renewAt   time.Time // when to try changed credentials, unless current ends before
 	refusedAt time.Time // see token.RefusedAt
 	loaded    bool      // the vault has been asked
 	flight    *flight
@@ -67,13 +75,14 @@ type flight struct {
 	tok       token
 	err       error
 	abandoned bool // the caller who made the request left before its end
+	of        int  // the change of the credentials that it is made with
 }
 
 // get returns a valid token, or the error of the request for it.
 func (s *tokens) get(ctx context.Context) (string, error) {
 	for {
 		s.mu.Lock()
-		if s.current.valid(time.Now()) {
+		if now := time.Now(); s.current.valid(now) && (s.of == s.changes || now.Before(s.renewAt)) {
 			defer s.mu.Unlock()
 			return s.current.Value, nil
 		}
@@ -97,20 +106,61 @@ func (s *tokens) get(ctx context.Context) (string, error) {
 	}
 }
 
-// fly obtains a token for everybody who waits.
+// fly obtains a token for everybody who waits. Changed credentials that bring none
+// leave the one that is there.
 func (s *tokens) fly(ctx context.Context, f *flight) {
-	f.tok, f.err = s.obtain(ctx)
+	f.tok, f.err = s.obtain(ctx, f)
 	f.abandoned = f.err != nil && ctx.Err() != nil
+	failure := f.err
+	if renewed := s.land(f); renewed && !f.abandoned && s.onRenewed != nil {
+		s.onRenewed(ctx, failure)
+	}
+}
+
+// land takes in what a flight has brought, and reports whether it was there for
+// changed credentials.
+func (s *tokens) land(f *flight) (renewed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.err == nil {
-		s.current = f.tok
+	renewed = f.of != s.of
+	now := time.Now()
+	switch {
+	case f.err == nil:
+		s.current, s.of = f.tok, f.of
 		if s.refusedAt.Before(f.tok.RefusedAt) {
 			s.refusedAt = f.tok.RefusedAt
 		}
+	case renewed && s.current.valid(now) && !f.abandoned:
+		s.renewAt = now.Add(renewalRest)
+		if credentialsRefused(f.err) {
+			s.renewAt = now.Add(refusalRest)
+		}
+		f.tok, f.err = s.current, nil
 	}
 	s.flight = nil
 	close(f.done)
+	return renewed
+}
+
+// supersede says that the credentials have changed.
+func (s *tokens) supersede() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	s.renewAt = time.Time{}
+}
+
+// change returns how often the credentials have changed.
+func (s *tokens) change() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changes
+}
+
+// credentialsRefused reports whether Auth0 knows the application otherwise.
+func credentialsRefused(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Kind == Unauthorized
 }
 
 // refused says that the API has refused a token, and reports whether another try
@@ -141,10 +191,11 @@ func (s *tokens) lastRefusal() time.Time {
 
 // obtain takes the token of an earlier run, or asks for a new one and keeps it.
 // Only one caller at a time is in here.
-func (s *tokens) obtain(ctx context.Context) (token, error) {
-	if s.vault != nil && !s.loaded {
+func (s *tokens) obtain(ctx context.Context, f *flight) (token, error) {
+	f.of = s.change()
+	if v := s.vault(); v != nil && !s.loaded {
 		s.loaded = true
-		t, err := s.vault.load(ctx)
+		t, err := v.load(ctx)
 		if err == nil && t.valid(time.Now()) {
 			return t, nil
 		}
@@ -153,11 +204,16 @@ func (s *tokens) obtain(ctx context.Context) (token, error) {
 		}
 	}
 	t, err := s.request(ctx)
+	if credentialsRefused(err) && ctx.Err() == nil && s.onRefused != nil && s.onRefused(ctx) {
+		f.of = s.change()
+		t, err = s.request(ctx)
+	}
 	t.RefusedAt = s.lastRefusal()
-	if err != nil || s.vault == nil {
+	v := s.vault()
+	if err != nil || v == nil {
 		return t, err
 	}
-	if err := s.vault.save(ctx, t); err != nil {
+	if err := v.save(ctx, t); err != nil {
 		// The token works; the next start will ask for another one.
 		s.logger.LogAttrs(ctx, slog.LevelWarn, "access token could not be kept", slog.Any("error", err))
 	}
@@ -170,7 +226,7 @@ func (s *tokens) obtain(ctx context.Context) (token, error) {
 // wrong, the refusal tells by how much, and the second try is right.
 func (c *Client) requestToken(ctx context.Context) (token, error) {
 	t, skew, err := c.requestTokenOnce(ctx, 0)
-	if err == nil || c.cfg.PrivateKey == "" || skew.Abs() < assertionLife/2 || ctx.Err() != nil {
+	if err == nil || c.creds.Load().privateKey == "" || skew.Abs() < assertionLife/2 || ctx.Err() != nil {
 		return t, err
 	}
 	c.logger.LogAttrs(ctx, slog.LevelWarn, "clock of this machine differs from Auth0's", slog.Duration("by", skew))
@@ -185,7 +241,8 @@ func (c *Client) requestTokenOnce(ctx context.Context, skew time.Duration) (t to
 	if _, err := c.ops.token.limiter.wait(ctx); err != nil {
 		return token{}, 0, err
 	}
-	form, err := c.tokenForm(time.Now().Add(skew))
+	creds := c.creds.Load()
+	form, err := c.tokenForm(creds, time.Now().Add(skew))
 	if err != nil {
 		return token{}, 0, err
 	}
@@ -200,7 +257,7 @@ func (c *Client) requestTokenOnce(ctx context.Context, skew time.Duration) (t to
 		return token{}, 0, err
 	}
 	if r.status != http.StatusOK {
-		e := c.failure(c.ops.token, r, form.Get("client_assertion"))
+		e := c.failure(c.ops.token, r, form.Get("client_assertion"), creds.secret)
 		c.metrics.failed(e.Kind)
 		if e.Kind == Unauthorized {
 			off = serverTime(r.header, r.received).Sub(r.received)
@@ -216,17 +273,17 @@ func (c *Client) requestTokenOnce(ctx context.Context, skew time.Duration) (t to
 }
 
 // tokenForm makes the body of the request for a token.
-func (c *Client) tokenForm(now time.Time) (url.Values, error) {
+func (c *Client) tokenForm(creds *credentials, now time.Time) (url.Values, error) {
 	form := url.Values{
 		"grant_type": {"client_credentials"},
 		"client_id":  {c.cfg.ClientID},
 		"audience":   {c.cfg.Audience},
 	}
-	if c.cfg.ClientSecret != "" {
-		form.Set("client_secret", c.cfg.ClientSecret)
+	if creds.secret != "" {
+		form.Set("client_secret", creds.secret)
 		return form, nil
 	}
-	assertion, err := c.assertion(now)
+	assertion, err := c.assertion(creds, now)
 	if err != nil {
 		return nil, err
 	}
@@ -237,12 +294,14 @@ func (c *Client) tokenForm(now time.Time) (url.Values, error) {
 
 // assertion makes and signs the JWT of private_key_jwt. Each is used once. It
 // has no iat: with a clock ahead of Auth0's it would be refused.
-func (c *Client) assertion(now time.Time) (string, error) {
-	method, err := c.cfg.signingMethod()
+func (c *Client) assertion(creds *credentials, now time.Time) (string, error) {
+	cfg := c.cfg
+	cfg.PrivateKey = creds.privateKey
+	method, err := cfg.signingMethod()
 	if err != nil {
 		return "", err
 	}
-	key, err := c.cfg.key()
+	key, err := cfg.key()
 	if err != nil {
 		return "", err
 	}

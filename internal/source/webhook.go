@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -78,7 +79,7 @@ type WebhookConfig struct {
 // until the next Run.
 type Webhook struct {
 	cfg     WebhookConfig
-	tokens  [][sha256.Size]byte
+	tokens  atomic.Pointer[[][sha256.Size]byte]
 	logger  *slog.Logger
 	metrics webhookMetrics
 	slots   chan struct{}
@@ -119,14 +120,28 @@ func NewWebhook(cfg WebhookConfig, deps Deps) (*Webhook, error) {
 	if w.logger == nil {
 		w.logger = slog.New(slog.DiscardHandler)
 	}
-	for _, t := range cfg.Tokens {
-		if t == "" || strings.TrimSpace(t) != t {
-			return nil, errors.New("a token is empty, or begins or ends with space, which no header can carry")
-		}
-		w.tokens = append(w.tokens, sha256.Sum256([]byte(t)))
+	if err := w.SetTokens(cfg.Tokens); err != nil {
+		return nil, err
 	}
 	w.cfg.Tokens = nil // only their hashes are needed from here on
 	return w, nil
+}
+
+// SetTokens takes other tokens in the place of those before, for requests that come
+// from now on. Tokens that cannot work are refused and change nothing.
+func (w *Webhook) SetTokens(tokens []string) error {
+	if len(tokens) == 0 {
+		return errNoTokens
+	}
+	hashes := make([][sha256.Size]byte, len(tokens))
+	for i, t := range tokens {
+		if t == "" || strings.TrimSpace(t) != t {
+			return errors.New("a token is empty, or begins or ends with space, which no header can carry")
+		}
+		hashes[i] = sha256.Sum256([]byte(t))
+	}
+	w.tokens.Store(&hashes)
+	return nil
 }
 
 // Name returns WebhookName.
@@ -343,8 +358,9 @@ func (w *Webhook) knows(values []string) bool {
 // matches returns 1 if a text is one of the tokens, and else 0.
 func (w *Webhook) matches(text string) (known int) {
 	hash := sha256.Sum256([]byte(text))
-	for i := range w.tokens {
-		known |= subtle.ConstantTimeCompare(hash[:], w.tokens[i][:])
+	tokens := *w.tokens.Load()
+	for i := range tokens {
+		known |= subtle.ConstantTimeCompare(hash[:], tokens[i][:])
 	}
 	return known
 }

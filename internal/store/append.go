@@ -250,7 +250,7 @@ func (a *appending) dropKept(ctx context.Context, t *tx) error {
 		err := t.query(ctx, func(r *sql.Rows) error { return r.Scan(&kept) },
 			`SELECT EXISTS (SELECT 1 FROM dead_letters WHERE tenant_id = ? AND kind = ? AND source = ? AND created_at > ?
 				AND length(body) = ? AND body = ?)`,
-			a.b.id, KindUnreadable, a.source, t.now.Add(-a.b.store.cfg.DedupWindow).UnixMicro(), len(body), body)
+			a.b.id, KindUnreadable, a.source, t.now.Add(-a.b.store.limits().DedupWindow).UnixMicro(), len(body), body)
 		if err != nil {
 			return err
 		}

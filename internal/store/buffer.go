@@ -21,6 +21,8 @@ type Buffer struct {
 	sinks  sinks
 	partly atomic.Bool // there are events of which a sink may have lost its copy
 
+	unmetered atomic.Bool // see Meter
+
 	mu           sync.Mutex
 	changed      chan struct{} // closed and replaced whenever Next should look again
 	destinations map[pipeline.Destination]int64

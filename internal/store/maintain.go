@@ -87,7 +87,7 @@ func (s *Store) prune(ctx context.Context) error {
 	var after oldIntake
 	for more := true; more; {
 		err := s.writer.do(ctx, &job{drains: true, run: func(ctx context.Context, t *tx) error {
-			last, err := pruneStep(ctx, t, after, t.now.Add(-s.cfg.DedupWindow))
+			last, err := pruneStep(ctx, t, after, t.now.Add(-s.limits().DedupWindow))
 			more = last != after
 			after = last
 			return err
@@ -171,7 +171,7 @@ func (in *oldIntake) forget(ctx context.Context, t *tx) error {
 func (s *Store) pruneLetterIDs(ctx context.Context) error {
 	for more := true; more; {
 		err := s.writer.do(ctx, &job{drains: true, run: func(ctx context.Context, t *tx) error {
-			n, err := pruneLetterIDsStep(ctx, t, t.now.Add(-s.cfg.DedupWindow))
+			n, err := pruneLetterIDsStep(ctx, t, t.now.Add(-s.limits().DedupWindow))
 			more = n > 0
 			return err
 		}})

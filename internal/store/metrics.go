@@ -83,12 +83,15 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), label)
 	}
 	for _, b := range m.store.opened() {
+		if b.unmetered.Load() {
+			continue
+		}
 		f := b.figures()
 		gauge(m.bytes, f.bytes, b.tenant)
 		gauge(m.events, f.events, b.tenant)
 		gauge(m.letters, f.letters, b.tenant)
 		gauge(m.letterBytes, f.letterBytes, b.tenant)
-		gauge(m.letterMax, m.store.cfg.MaxLetterBytes, b.tenant)
+		gauge(m.letterMax, m.store.limits().MaxLetterBytes, b.tenant)
 	}
 	for _, name := range []string{fileName, fileName + "-wal"} {
 		if info, err := os.Stat(filepath.Join(m.store.cfg.Dir, name)); err == nil {

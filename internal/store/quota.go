@@ -28,7 +28,7 @@ const (
 
 // quotaLevel says how near the dead letters of some figures are to the quota.
 func (b *Buffer) quotaLevel(f figures) int {
-	most := b.store.cfg.MaxLetterBytes
+	most := b.store.limits().MaxLetterBytes
 	switch {
 	case f.letterBytes > most:
 		return quotaOver
@@ -44,7 +44,7 @@ const quotaHint = "Look at them with `gapless deadletter list`, then replay or d
 
 // quotaWords say a level.
 func (b *Buffer) quotaWords(level int) string {
-	most := b.store.cfg.MaxLetterBytes
+	most := b.store.limits().MaxLetterBytes
 	if level == quotaOver {
 		return fmt.Sprintf("the dead letters are more than max_dead_letter_bytes (%d); all are kept, and what is beyond it takes room of the buffer", most)
 	}
@@ -71,7 +71,7 @@ func (b *Buffer) tellQuota(ctx context.Context, before, after figures) {
 	if was == is {
 		return
 	}
-	attrs := []slog.Attr{slog.String("tenant", b.tenant), slog.Int64("letters", after.letters), slog.Int64("bytes", after.letterBytes), slog.Int64("max_bytes", b.store.cfg.MaxLetterBytes)}
+	attrs := []slog.Attr{slog.String("tenant", b.tenant), slog.Int64("letters", after.letters), slog.Int64("bytes", after.letterBytes), slog.Int64("max_bytes", b.store.limits().MaxLetterBytes)}
 	if is == quotaFine {
 		b.store.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "the dead letters have room again", attrs...)
 		return
@@ -81,7 +81,7 @@ func (b *Buffer) tellQuota(ctx context.Context, before, after figures) {
 
 // overflow is how much of the dead letters is beyond the quota, and takes the
 // place of the buffer.
-func (b *Buffer) overflow(f figures) int64 { return max(0, f.letterBytes-b.store.cfg.MaxLetterBytes) }
+func (b *Buffer) overflow(f figures) int64 { return max(0, f.letterBytes-b.store.limits().MaxLetterBytes) }
 
 // room says whether events and dead letters of so many bytes fit. The dead letters
 // beyond their quota count against the buffer, so that max_buffer_bytes and
@@ -92,10 +92,10 @@ func (b *Buffer) room(f figures, events, letters int64) error {
 	after.bytes += events
 	after.letterBytes += letters
 	held, will := f.bytes+b.overflow(f), after.bytes+b.overflow(after)
-	if held == 0 || will <= held || will <= b.store.cfg.MaxBytes {
+	if held == 0 || will <= held || will <= b.store.limits().MaxBytes {
 		return nil
 	}
-	err := fmt.Errorf("%d bytes do not fit beside %d, max_buffer_bytes is %d: %w", will-held, held, b.store.cfg.MaxBytes, pipeline.ErrBufferFull)
+	err := fmt.Errorf("%d bytes do not fit beside %d, max_buffer_bytes is %d: %w", will-held, held, b.store.limits().MaxBytes, pipeline.ErrBufferFull)
 	hint := "Events wait for delivery: see why it does not go on with `gapless status`, or set a larger max_buffer_bytes."
 	if over := b.overflow(after); over > 0 {
 		hint = quotaHint

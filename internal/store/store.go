@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -71,6 +72,7 @@ type Store struct {
 	*Reader
 
 	cfg     Config
+	limit   atomic.Pointer[Limits]
 	path    string // of the file
 	lock    *flock.Flock
 	writeDB *sql.DB
@@ -118,6 +120,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, lock: lock, window: defaultWindow, buffers: make(map[string]*Buffer)}
+	s.limit.Store(&Limits{MaxBytes: cfg.MaxBytes, MaxLetterBytes: cfg.MaxLetterBytes, DedupWindow: cfg.DedupWindow})
 	s.mirror.due = make(chan struct{}, 1)
 	s.damage.found = make(chan struct{})
 	if err := s.open(ctx); err != nil {
