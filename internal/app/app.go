@@ -47,16 +47,19 @@ type Options struct {
 
 // An App is the whole program, less the command line.
 type App struct {
-	opts     Options
-	registry *prometheus.Registry
+	opts     Options              // Config is that of the start, see Config
+	registry *prometheus.Registry // of what belongs to no tenant
+	secrets  *secrets
 	store    *store.Store
-	tenants  []*tenant
 	queues   map[string]*source.Queue // by URL
-	listener net.Listener
-	pushed   net.Listener // that of the webhook, nil when there is none
+	strays   prometheus.Counter       // requests that are pushed to nobody
 
 	mu       sync.Mutex
-	cleanups []cleanup // in the order of the starts; Stop runs them backwards
+	cfg      *config.Config // of the moment
+	tenants  []*tenant      // those that run by it
+	cleanups []cleanup      // in the order of the starts; Stop runs them backwards
+	page     *pageServer    // nil without a listener
+	push     *webhookServer // nil when nobody pushes
 
 	once once
 }
@@ -71,7 +74,10 @@ type cleanup struct {
 // secrets and opens the store. The error says what to do about it. An App that
 // New has made must be stopped, whether or not it was started.
 func New(ctx context.Context, opts Options) (_ *App, err error) {
-	a := &App{opts: opts, registry: prometheus.NewRegistry(), queues: make(map[string]*source.Queue)}
+	a := &App{
+		opts: opts, registry: prometheus.NewRegistry(), queues: make(map[string]*source.Queue),
+		cfg: opts.Config, secrets: newSecrets(opts.Secrets),
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
@@ -83,6 +89,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}
 	opts = a.opts
 	cfg := opts.Config
+	a.cfg = cfg
 	if err := checkOnce(opts); err != nil {
 		return nil, err
 	}
@@ -98,8 +105,10 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		a.onStop("dry run", a.finishDryRun)
 	}
 	a.registry.MustRegister(newLags(a))
+	a.registerStrays()
+	a.onStop("clients", func(context.Context) error { return a.closeClients() })
 	for _, t := range opts.tenants() {
-		built, err := a.build(ctx, t)
+		built, err := a.build(ctx, cfg, t)
 		if err != nil {
 			return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
 		}
@@ -121,7 +130,7 @@ func (a *App) forgetPassing(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
-	for _, t := range a.tenants {
+	for _, t := range a.running() {
 		for _, part := range t.parts() {
 			errs = append(errs, t.buffer.ClearCondition(ctx, part))
 		}
@@ -135,11 +144,52 @@ func (a *App) tellLeftBehind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read figures: %w", err)
 	}
-	for _, f := range leftBehind(figures, a.opts.Config) {
+	for _, f := range leftBehind(figures, a.Config()) {
 		a.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "events wait for a tenant that is not configured", slog.String("tenant", f.Tenant),
 			slog.Int64("events", waiting(f)), slog.String("hint", "Configure it again under this name, and they are delivered."))
 	}
 	return nil
+}
+
+// Config returns the configuration of the moment, which nobody may change.
+func (a *App) Config() *config.Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cfg
+}
+
+// running returns the tenants that run by the configuration of the moment.
+func (a *App) running() []*tenant {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.tenants)
+}
+
+// closeClients lets go of the connections to Auth0.
+func (a *App) closeClients() error {
+	var errs []error
+	for _, t := range a.running() {
+		errs = append(errs, t.close())
+	}
+	return errors.Join(errs...)
+}
+
+// gatherer returns what gathers the figures of the program and those of the tenants of
+// the moment.
+func (a *App) gatherer() prometheus.Gatherer {
+	registries := func() prometheus.Gatherers {
+		all := prometheus.Gatherers{a.registry}
+		for _, t := range a.running() {
+			all = append(all, t.registry)
+		}
+		return all
+	}
+	return prometheus.GathererFunc(lazily(registries, prometheus.Gatherers.Gather))
+}
+
+// lazily returns a function that does something with what there is when it is called.
+func lazily[L, T any](list func() L, do func(L) (T, error)) func() (T, error) {
+	return func() (T, error) { return do(list()) }
 }
 
 // Start opens the listener and starts every tenant. It returns at once; what
@@ -148,38 +198,32 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.listen(ctx); err != nil {
 		return err
 	}
-	webhook, err := a.listenWebhook(ctx)
-	if err != nil {
+	if err := a.listenWebhook(ctx); err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // Stop ends the loops, in its own order
-	var deliveries, sources []func(context.Context)
-	for _, t := range a.tenants {
-		for _, o := range t.outlets {
-			deliveries = append(deliveries, o.start(ctx))
-		}
-		sources = append(sources, t.startIngests(ctx))
+	for _, t := range a.running() {
+		t.start(ctx)
 	}
-	a.onStop("deliveries", together(deliveries))
-	a.onStop("sources", together(sources))
-	webhook.serve(ctx, a)
-	a.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "started", slog.Int("tenants", len(a.tenants)),
-		slog.String("version", a.opts.Version), slog.String("data_dir", a.opts.Config.DataDir), slog.String("listen", a.Addr()),
+	a.onStop("deliveries", func(ctx context.Context) error { return together(ctx, a.running(), (*tenant).endDelivery) })
+	a.onStop("sources", func(ctx context.Context) error { return together(ctx, a.running(), (*tenant).endSources) })
+	a.onStop("webhook", a.dismissPushes)
+	a.pushServer().serve(ctx, a)
+	a.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "started", slog.Int("tenants", len(a.running())),
+		slog.String("version", a.opts.Version), slog.String("data_dir", a.Config().DataDir), slog.String("listen", a.Addr()),
 		slog.String("webhook", a.WebhookAddr()))
 	return nil
 }
 
-// together ends the parts of all tenants at the same time, so that none takes the
+// together does the same to several tenants at the same time, so that none takes the
 // time of another.
-func together(ends []func(context.Context)) func(context.Context) error {
-	return func(ctx context.Context) error {
-		var all sync.WaitGroup
-		for _, end := range ends {
-			all.Go(func() { end(ctx) })
-		}
-		all.Wait()
-		return nil
+func together(ctx context.Context, list []*tenant, do func(*tenant, context.Context)) error {
+	var all sync.WaitGroup
+	for _, t := range list {
+		all.Go(func() { do(t, ctx) })
 	}
+	all.Wait()
+	return nil
 }
 
 // Done is closed when an App made with Once or Import has finished; Err then says
@@ -202,7 +246,7 @@ func (a *App) BrokenErr() error { return a.store.DamageErr() }
 // and returns what went wrong. Events that could not be delivered by then stay in
 // the buffer. A second call does nothing.
 func (a *App) Stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, a.opts.Config.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(ctx, a.Config().ShutdownTimeout)
 	defer cancel()
 	a.mu.Lock()
 	cleanups := a.cleanups

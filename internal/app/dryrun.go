@@ -201,15 +201,15 @@ func (a *App) finishDryRun(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the outcome: %w", err)
 	}
-	d := a.opts.DryRun
+	d, tenants := a.opts.DryRun, a.running()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, v := range o.Tenants {
-		i := slices.IndexFunc(a.tenants, func(t *tenant) bool { return t.name == v.Name })
+		i := slices.IndexFunc(tenants, func(t *tenant) bool { return t.name == v.Name })
 		if i < 0 {
 			continue // it could not be set up
 		}
-		d.report = append(d.report, d.tenantReport(v, a.tenants[i].isCaughtUp()))
+		d.report = append(d.report, d.tenantReport(v, tenants[i].isCaughtUp()))
 	}
 	return nil
 }

@@ -151,7 +151,7 @@ const restampedName = "gapless_cloudwatch_restamped_events_total"
 // restamped returns how many events this process has delivered with another
 // timestamp than their date; the store does not count them.
 func (a *App) restamped() (n int64, err error) {
-	families, err := a.registry.Gather()
+	families, err := a.gatherer().Gather()
 	if err != nil {
 		return 0, fmt.Errorf("read metrics: %w", err)
 	}

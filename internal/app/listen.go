@@ -23,54 +23,96 @@ const (
 	maxHeader = 16 << 10
 )
 
+// A pageServer is the listener of the page and the endpoints.
+type pageServer struct {
+	listener net.Listener
+	srv      *http.Server
+	done     chan struct{} // closed when it has ended
+}
+
 // listen serves the page and the endpoints, if configured.
 func (a *App) listen(ctx context.Context) error {
-	if a.opts.Config.Listen == "" && a.opts.Listener == nil {
+	addr := a.Config().Listen
+	if addr == "" && a.opts.Listener == nil {
 		return nil
 	}
-	handler, err := web.NewHandler(a.Overview, a.registry, a.opts.Logger)
+	s, err := a.openPage(ctx, addr, a.opts.Listener)
 	if err != nil {
 		return err
 	}
-	if a.listener = a.opts.Listener; a.listener == nil {
-		a.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", a.opts.Config.Listen)
+	a.usePage(ctx, s)
+	a.onStop("listener", func(ctx context.Context) error { return a.pageServer().stop(ctx) })
+	return nil
+}
+
+// openPage opens the listener of the page, unless there is one already.
+func (a *App) openPage(ctx context.Context, addr string, l net.Listener) (*pageServer, error) {
+	handler, err := web.NewHandler(a.Overview, a.gatherer(), a.opts.Logger)
+	if err != nil {
+		return nil, err
+	}
+	if l == nil {
+		l, err = new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	}
 	if err != nil {
-		return &pipeline.Error{Op: "listen on " + a.opts.Config.Listen, Class: pipeline.Misconfigured, Err: err, Hint: "Choose another address with --listen, or end the process that holds this one."}
+		return nil, &pipeline.Error{Op: "listen on " + addr, Class: pipeline.Misconfigured, Err: err, Hint: "Choose another address with --listen, or end the process that holds this one."}
 	}
-	if open(a.listener.Addr()) {
-		a.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "other machines can reach the listener, and its pages ask for no login", slog.String("listen", a.Addr()),
-			slog.String("hint", "Set listen to 127.0.0.1:8080, or see to it that only a proxy with authentication and your monitoring reach it."))
-	}
-	srv := &http.Server{
+	return &pageServer{listener: l, done: make(chan struct{}), srv: &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(a.opts.Logger.Handler(), slog.LevelWarn),
+	}}, nil
+}
+
+// usePage begins to serve, in the place of what has served before; nil serves no more.
+// It returns what that was.
+func (a *App) usePage(ctx context.Context, s *pageServer) (before *pageServer) {
+	a.mu.Lock()
+	before, a.page = a.page, s
+	a.mu.Unlock()
+	if s == nil {
+		return before
 	}
-	done := make(chan struct{})
+	if open(s.listener.Addr()) {
+		a.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "other machines can reach the listener, and its pages ask for no login", slog.String("listen", a.Addr()),
+			slog.String("hint", "Set listen to 127.0.0.1:8080, or see to it that only a proxy with authentication and your monitoring reach it."))
+	}
 	go func() {
-		defer close(done)
-		if err := srv.Serve(limited(a.listener, maxConns)); !errors.Is(err, http.ErrServerClosed) {
+		defer close(s.done)
+		if err := s.srv.Serve(limited(s.listener, maxConns)); !errors.Is(err, http.ErrServerClosed) {
 			a.opts.Logger.LogAttrs(ctx, slog.LevelError, "the listener ended", slog.Any("error", err))
 		}
 	}()
-	a.onStop("listener", func(ctx context.Context) error {
-		err := srv.Shutdown(ctx)
-		if err != nil {
-			err = srv.Close()
-		}
-		<-done
-		return err
-	})
-	return nil
+	return before
+}
+
+// stop ends a server that serves; nil is none.
+func (s *pageServer) stop(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	err := s.srv.Shutdown(ctx)
+	if err != nil {
+		err = s.srv.Close()
+	}
+	<-s.done
+	return err
+}
+
+// pageServer returns the one of the moment.
+func (a *App) pageServer() *pageServer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.page
 }
 
 // Addr returns the address of the listener, empty when there is none.
 func (a *App) Addr() string {
-	if a.listener == nil {
+	s := a.pageServer()
+	if s == nil {
 		return ""
 	}
-	return a.listener.Addr().String()
+	return s.listener.Addr().String()
 }
 
 // open reports whether other machines can reach an address.

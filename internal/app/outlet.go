@@ -66,12 +66,12 @@ func (a *App) addOutlets(ctx context.Context, t config.Tenant, built *tenant, me
 		}
 		d.begin(t.Name)
 	}
-	for _, w := range wantedOf(a.opts.Config, &t) {
+	for _, w := range wantedOf(built.cfg, &t) {
 		o := &outlet{name: w.name, tenant: built, logger: built.logger, settled: make(chan struct{}, 1)}
 		figures := metrics
 		if w.name != "" {
 			o.logger = o.logger.With(slog.String("destination", w.name))
-			figures = pipeline.NewSinkMetrics(a.registry, t.Name, w.name)
+			figures = pipeline.NewSinkMetrics(built.registry, t.Name, w.name)
 		}
 		if err := a.buildOutlet(ctx, t, o, w, figures, report); err != nil {
 			if w.name != "" {
@@ -113,7 +113,7 @@ func (a *App) sink(ctx context.Context, tenant string, w wanted, o *outlet) (_ p
 		return d.sink(tenant, w.config())
 	}
 	o.sink, err = cloudwatch.New(ctx, w.config(), cloudwatch.Deps{
-		Logger: o.logger, Registerer: a.registry, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: tenant, Destination: w.name,
+		Logger: o.logger, Registerer: o.tenant.registry, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: tenant, Destination: w.name,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up CloudWatch Logs: %w", err)
@@ -141,7 +141,7 @@ func (a *App) outbound(ctx context.Context, t config.Tenant, w wanted, o *outlet
 	}
 	out := &pipeline.Outbound{Sink: sink, Shape: shape, Growth: growth}
 	if w.name != "" {
-		if out.Transforms, err = a.filter(ctx, t.Name, w.name, w.filter, o.logger); err != nil {
+		if out.Transforms, err = o.tenant.filter(ctx, w.name, w.filter, o.logger); err != nil {
 			return nil, err
 		}
 	}
@@ -179,32 +179,51 @@ func (o *outlet) part() string { return pipeline.DeliveryPartOf(o.name) }
 // pending returns how many events wait for the outlet.
 func (o *outlet) pending() int64 { return o.tenant.buffer.PendingOf(o.name) }
 
-// start starts the delivery and returns what ends it: once the buffer is
-// empty, or delivery is in trouble, or the time is over. Calls that are under way
-// then are cut short when the context of the end is.
-func (o *outlet) start(ctx context.Context) (end func(context.Context)) {
-	calls, abort := context.WithCancelCause(ctx)
-	ctx, cancel := context.WithCancel(ctx)
-	watched, unwatch := context.WithCancel(ctx)
-	run, watch := make(chan struct{}), make(chan struct{})
+// A delivery is that of an outlet under way.
+type delivery struct {
+	outlet          *outlet
+	unwatch, cancel context.CancelFunc
+	abort           context.CancelCauseFunc
+	run, watch      chan struct{} // closed when the goroutines have ended
+}
+
+// start starts the delivery.
+func (o *outlet) start(ctx context.Context) *delivery {
+	d := &delivery{outlet: o, run: make(chan struct{}), watch: make(chan struct{})}
+	var calls, watched context.Context
+	calls, d.abort = context.WithCancelCause(ctx)
+	ctx, d.cancel = context.WithCancel(ctx)
+	watched, d.unwatch = context.WithCancel(ctx)
 	go func() {
-		defer close(run)
+		defer close(d.run)
 		o.look(ctx)
 		_ = o.deliver.Run(ctx, calls) // always the cause of ctx
 	}()
 	go func() {
-		defer close(watch)
+		defer close(d.watch)
 		o.watch(watched)
 	}()
-	return func(ctx context.Context) {
-		unwatch()
-		<-watch
-		o.drain(ctx)
-		cancel()
-		defer context.AfterFunc(ctx, func() { abort(errStopping) })()
-		<-run
-		abort(nil)
-	}
+	return d
+}
+
+// end ends the delivery once the buffer is empty, or it is in trouble, or the time of
+// ctx is half over. Calls that are under way then are cut short when ctx ends.
+func (d *delivery) end(ctx context.Context) {
+	d.unwatch()
+	<-d.watch
+	d.outlet.drain(ctx)
+	d.leave(ctx)
+}
+
+// leave ends the delivery as soon as the calls under way have come to their end. They
+// are cut short when ctx ends; their batches then stay leased for as long as the store
+// is open, so that is for the end of the program.
+func (d *delivery) leave(ctx context.Context) {
+	d.cancel()
+	<-d.watch
+	defer context.AfterFunc(ctx, func() { d.abort(errStopping) })()
+	<-d.run
+	d.abort(nil)
 }
 
 // look sees to it, before the first event, that the destination is there. What

@@ -15,7 +15,7 @@ import (
 
 // Overview returns the figures of the moment.
 func (a *App) Overview(ctx context.Context) (web.Overview, error) {
-	o, err := overview(ctx, a.store.Reader, a.opts.Config, a.opts.Version, true)
+	o, err := overview(ctx, a.store.Reader, a.Config(), a.opts.Version, true)
 	if err == nil {
 		a.tellCurrent(o.Tenants, o.At)
 	}
@@ -25,7 +25,7 @@ func (a *App) Overview(ctx context.Context) (web.Overview, error) {
 // tellCurrent puts the troubles that this process knows in the place of those
 // that the store could keep.
 func (a *App) tellCurrent(tenants []web.Tenant, at time.Time) {
-	for _, t := range a.tenants {
+	for _, t := range a.running() {
 		if i := slices.IndexFunc(tenants, func(v web.Tenant) bool { return v.Name == t.name }); i >= 0 {
 			tenants[i].Troubles = t.current(tenants[i].Troubles)
 			tenants[i].Judge(true)

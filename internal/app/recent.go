@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/gaplesslogs/gapless/internal/auth0"
 	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/event"
@@ -25,8 +23,8 @@ const (
 // source.Recent. It opens no store and takes no lock, so that it works beside a
 // running gapless; the access token is one of its own.
 func Recent(ctx context.Context, opts Options, t config.Tenant, n int, typ string) (page event.Page, err error) {
-	a := &App{opts: opts, registry: prometheus.NewRegistry()}
-	client, err := a.auth0Client(ctx, t, nil, opts.Logger)
+	a := &App{opts: opts, secrets: newSecrets(opts.Secrets)}
+	client, err := a.auth0Client(ctx, t, nil, a.newTenant(config.Default(), t))
 	if err != nil {
 		return event.Page{}, err
 	}

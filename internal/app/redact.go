@@ -28,7 +28,7 @@ func (a *App) redactor(ctx context.Context, c config.Redact) (*transform.Redacto
 	if c.IsZero() {
 		return nil, nil //nolint:nilnil // there may be none
 	}
-	key, err := c.Key.Resolve(ctx, a.opts.Secrets)
+	key, err := a.secrets.resolve(ctx, c.Key)
 	if err != nil {
 		return nil, misconfigured("read redact.key", err)
 	}

@@ -41,7 +41,7 @@ func (a *App) addRoutes(ctx context.Context, t config.Tenant, w wanted, o *outle
 		to := o.route(event.Event{})
 		o.fixed = &to
 	}
-	reg, namespace := a.registryOf(t.Name, o.name)
+	reg, namespace := o.tenant.registryOf(o.name)
 	others := prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: namespace, Name: "routed_other_events_total",
 		Help: "Events whose values became \"other\" in the names of the log group and stream, because max_streams combinations are in use.",
@@ -106,10 +106,10 @@ func (o *outlet) keepRoutes(ctx context.Context) {
 // registryOf returns where the figures of an outlet are registered, and how their
 // names begin: those of outlets besides the main one have names of their own, so that
 // the figures of a tenant never count an event twice.
-func (a *App) registryOf(tenant, outlet string) (prometheus.Registerer, string) {
-	labels, namespace := prometheus.Labels{"tenant": tenant}, "gapless"
+func (t *tenant) registryOf(outlet string) (prometheus.Registerer, string) {
+	labels, namespace := prometheus.Labels{"tenant": t.name}, "gapless"
 	if outlet != "" {
 		labels["destination"], namespace = outlet, "gapless_destination"
 	}
-	return prometheus.WrapRegistererWith(labels, a.registry), namespace
+	return prometheus.WrapRegistererWith(labels, t.registry), namespace
 }

@@ -15,12 +15,12 @@ import (
 
 // sqs makes the source of a tenant that reads a queue. Tenants with the same queue
 // share it: whoever receives a message, it goes to the one whose event it is.
-func (a *App) sqs(ctx context.Context, t config.Tenant, logger *slog.Logger) (*source.SQS, error) {
-	url, reach := t.SQS.QueueURL, a.opts.Config.AWSForSQS(t)
+func (a *App) sqs(ctx context.Context, t config.Tenant, built *tenant) (*source.SQS, error) {
+	url, reach := t.SQS.QueueURL, built.cfg.AWSForSQS(t)
 	cfg, err := cloudwatch.LoadAWS(ctx, cloudwatch.Config{
 		Region: reach.Region, Profile: reach.Profile, RoleARN: reach.RoleARN, ExternalID: reach.ExternalID,
 		RequestTimeout: 2 * source.LongPoll, // a call waits for messages
-	}, cloudwatch.Deps{Logger: logger, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: t.Name})
+	}, cloudwatch.Deps{Logger: built.logger, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: t.Name})
 	if err != nil {
 		return nil, fmt.Errorf("set up SQS: %w", err)
 	}
@@ -35,7 +35,7 @@ func (a *App) sqs(ctx context.Context, t config.Tenant, logger *slog.Logger) (*s
 	}
 	return queue.Join(source.SQSConfig{Receivers: t.SQS.Receivers, Wait: wait, Source: t.SQS.Source, TenantName: t.SQS.TenantName},
 		source.NewSQSClient(cfg, url, reach.Endpoint),
-		source.SQSDeps{Logger: logger, Explain: cloudwatch.ExplainAWS, Registerer: a.registry, Tenant: t.Name}), nil
+		source.SQSDeps{Logger: built.logger, Explain: cloudwatch.ExplainAWS, Registerer: built.registry, Tenant: t.Name}), nil
 }
 
 // onceWait is how long a run with Once waits for a message before it takes the queue
@@ -55,8 +55,8 @@ func (a *App) stray(ctx context.Context, url string, e *pipeline.Error) {
 	} else {
 		a.opts.Logger.LogAttrs(ctx, slog.LevelError, "messages stay in the queue", slog.String("part", strayPart), slog.Any("error", e), slog.String("hint", e.Hint))
 	}
-	for _, t := range a.tenants {
-		reads := slices.ContainsFunc(a.opts.Config.Tenants, func(c config.Tenant) bool { return c.Name == t.name && c.SQS.QueueURL == url })
+	for _, t := range a.running() {
+		reads := slices.ContainsFunc(t.cfg.Tenants, func(c config.Tenant) bool { return c.Name == t.name && c.SQS.QueueURL == url })
 		if !reads {
 			continue
 		}

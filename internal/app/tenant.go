@@ -9,7 +9,10 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gaplesslogs/gapless/internal/auth0"
 	"github.com/gaplesslogs/gapless/internal/config"
@@ -23,16 +26,25 @@ import (
 // tenant is one tenant's export: its sources, a buffer, its outlets and the loops
 // between them.
 type tenant struct {
-	name    string
-	logger  *slog.Logger
-	buffer  *store.Buffer
-	client  *auth0.Client      // nil without a poll
-	webhook *source.Webhook    // nil where nobody pushes
-	ingests []*pipeline.Ingest // one for each source
-	check   *pipeline.Check    // nil without both a poll and a push
-	outlets []*outlet          // the main one first
+	name   string
+	cfg    *config.Config // what it was built from
+	logger *slog.Logger
+	buffer *store.Buffer
+	// registry holds the figures of the tenant, which leave with it.
+	registry *prometheus.Registry
+	secrets  *rotation
+	client   *auth0.Client      // nil without a poll
+	webhook  *source.Webhook    // nil where nobody pushes
+	ingests  []*pipeline.Ingest // one for each source
+	check    *pipeline.Check    // nil without both a poll and a push
+	outlets  []*outlet          // the main one first
 
 	caughtUp chan struct{} // closed when each source had nothing more
+	// replaced says that another one of the same name tells of the troubles now.
+	replaced atomic.Bool
+
+	ingesting  func() // ends the sources; nil while they do not run
+	deliveries []*delivery
 
 	mu       sync.Mutex
 	behind   int                           // sources that have not caught up yet
@@ -41,10 +53,14 @@ type tenant struct {
 
 // build puts a tenant together. It talks to nobody but the store and those that
 // keep the secrets.
-func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
-	logger := a.opts.Logger.With(slog.String("tenant", t.Name))
-	built := &tenant{name: t.Name, logger: logger, caughtUp: make(chan struct{}), troubles: make(map[string]pipeline.Condition)}
-	var err error
+func (a *App) build(ctx context.Context, cfg *config.Config, t config.Tenant) (_ *tenant, err error) {
+	built := a.newTenant(cfg, t)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, built.close())
+		}
+	}()
+	logger := built.logger
 	if built.buffer, err = a.store.Buffer(ctx, t.Name); err != nil {
 		return nil, fmt.Errorf("open buffer: %w", err)
 	}
@@ -54,12 +70,13 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	metrics := pipeline.NewMetrics(a.registry, t.Name)
+	metrics := pipeline.NewMetrics(built.registry, t.Name)
 	report := a.reporter(built)
+	built.secrets.report = report
 	if err := a.addOutlets(ctx, t, built, metrics, report); err != nil {
 		return nil, err
 	}
-	transforms, err := a.filter(ctx, t.Name, "", t.Filter, logger)
+	transforms, err := built.filter(ctx, "", t.Filter, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +91,25 @@ func (a *App) build(ctx context.Context, t config.Tenant) (*tenant, error) {
 		return nil, err
 	}
 	return built, nil
+}
+
+// newTenant returns a tenant of a configuration without any of its parts.
+func (a *App) newTenant(cfg *config.Config, t config.Tenant) *tenant {
+	built := &tenant{
+		name: t.Name, cfg: cfg, logger: a.opts.Logger.With(slog.String("tenant", t.Name)), registry: prometheus.NewRegistry(),
+		caughtUp: make(chan struct{}), troubles: make(map[string]pipeline.Condition),
+	}
+	built.secrets = newRotation(a.secrets, built.logger, built.registry, t.Name)
+	built.secrets.setEvery(cfg.Secrets.Refresh)
+	return built
+}
+
+// close lets go of what a tenant holds besides its loops.
+func (t *tenant) close() error {
+	if t.client == nil {
+		return nil
+	}
+	return t.client.Close()
 }
 
 // stored hears what became of the intakes of a source, see pipeline.Ingest.
@@ -118,7 +154,7 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 // addPushed makes the sources of which others decide when they bring something.
 func (a *App) addPushed(ctx context.Context, t config.Tenant, built *tenant, add func(pipeline.Source, func())) error {
 	if t.SQS.QueueURL != "" {
-		queue, err := a.sqs(ctx, t, built.logger)
+		queue, err := a.sqs(ctx, t, built)
 		if err != nil {
 			return err
 		}
@@ -131,7 +167,7 @@ func (a *App) addPushed(ctx context.Context, t config.Tenant, built *tenant, add
 		return nil
 	}
 	var err error
-	if built.webhook, err = a.webhook(ctx, t, built.logger); err != nil {
+	if built.webhook, err = a.webhook(ctx, t, built); err != nil {
 		return err
 	}
 	add(built.webhook, nil)
@@ -170,13 +206,14 @@ func misconfigured(op string, err error) error {
 	return &pipeline.Error{Op: op, Class: pipeline.Misconfigured, Err: err}
 }
 
-// auth0Client makes the client of a tenant.
-func (a *App) auth0Client(ctx context.Context, t config.Tenant, cache auth0.TokenCache, logger *slog.Logger) (*auth0.Client, error) {
-	secret, err := t.ClientSecret.Resolve(ctx, a.opts.Secrets)
+// auth0Client makes the client of a tenant, whose credentials follow those that the
+// configuration refers to.
+func (a *App) auth0Client(ctx context.Context, t config.Tenant, cache auth0.TokenCache, built *tenant) (*auth0.Client, error) {
+	secret, err := a.secrets.resolve(ctx, t.ClientSecret)
 	if err != nil {
 		return nil, misconfigured("read client_secret", err)
 	}
-	key, err := t.PrivateKey.Resolve(ctx, a.opts.Secrets)
+	key, err := a.secrets.resolve(ctx, t.PrivateKey)
 	if err != nil {
 		return nil, misconfigured("read private_key", err)
 	}
@@ -184,24 +221,28 @@ func (a *App) auth0Client(ctx context.Context, t config.Tenant, cache auth0.Toke
 	if a.opts.Auth0HTTP != nil {
 		client = &http.Client{Transport: a.opts.Auth0HTTP}
 	}
+	deps := auth0.Deps{Logger: built.logger, Registerer: built.registry, HTTPClient: client, TokenCache: cache, TenantName: t.Name}
+	deps.OnRefused, deps.OnRenewed = built.secrets.refused, built.secrets.renewed
 	c, err := auth0.New(auth0.Config{ //nolint:contextcheck // it opens no connection; each request brings its own
 		Domain: t.Domain, Audience: t.Audience, ClientID: t.ClientID, ClientSecret: secret,
 		PrivateKey: key, KeyID: t.PrivateKeyID, SigningAlg: t.PrivateKeyAlg,
 		RequestTimeout: t.RequestTimeout, RateShare: t.RateShare, UserAgent: "gapless/" + a.opts.Version,
-	}, auth0.Deps{Logger: logger, Registerer: a.registry, HTTPClient: client, TokenCache: cache, TenantName: t.Name})
+	}, deps)
 	if err != nil {
 		return nil, misconfigured("set up the client of Auth0", err)
 	}
+	built.secrets.watch(credentialsName(t), []config.Secret{t.ClientSecret, t.PrivateKey}, []string{secret, key}, func(v []string) error {
+		return c.SetCredentials(v[0], v[1])
+	})
 	return c, nil
 }
 
 // poll makes the source that reads a tenant's log, once its starting point is
 // settled.
 func (a *App) poll(ctx context.Context, t config.Tenant, built *tenant) (_ *source.Poll, err error) {
-	if built.client, err = a.auth0Client(ctx, t, built.buffer, built.logger); err != nil {
+	if built.client, err = a.auth0Client(ctx, t, built.buffer, built); err != nil {
 		return nil, err
 	}
-	a.onStop("client of "+t.Name, func(context.Context) error { return built.client.Close() })
 	start, err := startFrom(t)
 	if err != nil {
 		return nil, err
@@ -263,7 +304,7 @@ func (t *tenant) current(stored []web.Trouble) []web.Trouble {
 // parts names the loops of a tenant, and what else this process tells of itself,
 // as their troubles do.
 func (t *tenant) parts() []string {
-	parts := []string{pipeline.PushPart}
+	parts := []string{pipeline.PushPart, secretsPart}
 	for _, o := range t.outlets {
 		parts = append(parts, o.part())
 	}
@@ -279,6 +320,9 @@ func (t *tenant) parts() []string {
 // reporter keeps a tenant's trouble where status finds it.
 func (a *App) reporter(t *tenant) func(context.Context, string, *pipeline.Condition) {
 	return func(ctx context.Context, part string, c *pipeline.Condition) {
+		if t.replaced.Load() {
+			return
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		t.note(part, c)
@@ -301,8 +345,16 @@ func (a *App) reporter(t *tenant) func(context.Context, string, *pipeline.Condit
 	}
 }
 
-// startIngests starts the sources and returns what ends them.
-func (t *tenant) startIngests(ctx context.Context) func(context.Context) {
+// start starts the loops of a tenant.
+func (t *tenant) start(ctx context.Context) {
+	for _, o := range t.outlets {
+		t.deliveries = append(t.deliveries, o.start(ctx))
+	}
+	t.startIngests(ctx)
+}
+
+// startIngests starts the sources.
+func (t *tenant) startIngests(ctx context.Context) {
 	checked, endCheck := context.WithCancel(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	var run, check sync.WaitGroup
@@ -312,12 +364,32 @@ func (t *tenant) startIngests(ctx context.Context) func(context.Context) {
 	for _, in := range t.ingests {
 		run.Go(func() { _ = in.Run(ctx) }) // always the cause of ctx
 	}
-	return func(context.Context) {
+	run.Go(func() { t.secrets.run(ctx) })
+	t.ingesting = func() {
 		cancel()
 		run.Wait()
 		endCheck()
 		check.Wait()
 	}
+}
+
+// endSources ends the sources. A second call does nothing.
+func (t *tenant) endSources(context.Context) {
+	if t.ingesting != nil {
+		t.ingesting()
+		t.ingesting = nil
+	}
+}
+
+// endDelivery ends the deliveries as a stop of the program does, see delivery.end. A
+// second call does nothing.
+func (t *tenant) endDelivery(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, d := range t.deliveries {
+		all.Go(func() { d.end(ctx) })
+	}
+	all.Wait()
+	t.deliveries = nil
 }
 
 // errStopping ends the calls that are under way when the time for a stop is over.

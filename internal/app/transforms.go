@@ -16,8 +16,8 @@ import (
 // filter returns the filter of a tenant, which looks at events on their way in,
 // whatever way they come, or that of an outlet; none when nothing is set. It is the
 // first of the transforms: it may look at what others take out.
-func (a *App) filter(ctx context.Context, tenant, outlet string, f config.Filter, logger *slog.Logger) ([]pipeline.Transform, error) {
-	reg, namespace := a.registryOf(tenant, outlet)
+func (t *tenant) filter(ctx context.Context, outlet string, f config.Filter, logger *slog.Logger) ([]pipeline.Transform, error) {
+	reg, namespace := t.registryOf(outlet)
 	failures := prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: namespace, Name: "filter_failures_total", Help: "Events on which the expression of the filter failed; they were kept.",
 	})
@@ -53,7 +53,7 @@ func filterRules(f config.Filter) transform.FilterRules {
 
 // tellDoubts warns of what in the configuration is likely a mistake.
 func (a *App) tellDoubts(ctx context.Context) {
-	for _, p := range a.opts.Config.Warnings() {
+	for _, p := range a.Config().Warnings() {
 		a.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "the configuration may not mean what it should", slog.String("where", p.Where),
 			slog.String("setting", p.Path), slog.String("problem", p.Problem), slog.String("hint", p.Fix))
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,27 +32,28 @@ const (
 )
 
 // webhook makes the source of a tenant that is pushed to.
-func (a *App) webhook(ctx context.Context, t config.Tenant, logger *slog.Logger) (*source.Webhook, error) {
+func (a *App) webhook(ctx context.Context, t config.Tenant, built *tenant) (*source.Webhook, error) {
 	var tokens []string
 	for _, s := range t.Webhook.All() {
-		token, err := s.Resolve(ctx, a.opts.Secrets)
+		token, err := a.secrets.resolve(ctx, s)
 		if err != nil {
 			return nil, misconfigured("read webhook token", err)
 		}
 		if len(token) < shortToken {
-			logger.LogAttrs(ctx, slog.LevelWarn, "the webhook token is short enough to be guessed", slog.Int("characters", len(token)),
+			built.logger.LogAttrs(ctx, slog.LevelWarn, "the webhook token is short enough to be guessed", slog.Int("characters", len(token)),
 				slog.String("hint", "Make another with: openssl rand -hex 32"))
 		}
 		tokens = append(tokens, token)
 	}
-	w := a.opts.Config.Webhook
+	w := built.cfg.Webhook
 	s, err := source.NewWebhook(source.WebhookConfig{
 		Tokens: tokens, Allow: w.Networks(), MaxBody: int64(w.MaxBodyBytes),
-		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"tenant": t.Name}, a.registry),
-	}, source.Deps{Logger: logger})
+		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"tenant": t.Name}, built.registry),
+	}, source.Deps{Logger: built.logger})
 	if err != nil {
 		return nil, misconfigured("set up the webhook", err)
 	}
+	built.secrets.watch("webhook.token", t.Webhook.All(), tokens, s.SetTokens)
 	return s, nil
 }
 
@@ -60,24 +62,76 @@ const shortToken = 20
 
 // webhookServer is the listener of the webhook and what stands behind it.
 type webhookServer struct {
-	srv    *http.Server
-	guests *guests
-	pair   *certificate // nil for plain HTTP
+	listener net.Listener
+	srv      *http.Server
+	guests   *guests
+	pair     *certificate         // nil for plain HTTP
+	expiry   prometheus.Collector // of the pair
+	routes   atomic.Pointer[pushRoutes]
+	done     chan struct{} // closed when it serves no more; nil before it serves
 }
 
-// listenWebhook opens the listener that Auth0 pushes to; nil when nobody does. What
-// comes waits until serve.
-func (a *App) listenWebhook(ctx context.Context) (*webhookServer, error) {
-	handlers := make(map[string]http.Handler)
-	for _, t := range a.tenants {
-		if t.webhook != nil {
-			handlers[t.name] = t.webhook
+// pushRoutes says who takes what is pushed.
+type pushRoutes struct {
+	handlers map[string]http.Handler // by tenant
+	nobody   http.Handler            // takes what is for none of them
+}
+
+// registerStrays registers the figure of requests that are for nobody.
+func (a *App) registerStrays() {
+	a.strays = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "gapless", Name: "webhook_stray_requests_total", Help: "Requests to the webhook's listener that named no tenant which is pushed to.",
+	})
+	a.registry.MustRegister(a.strays)
+}
+
+// pushRoutes returns who takes what is pushed by a configuration. A tenant that is
+// being built anew is known by the handler that it had, which tells who pushes to come
+// again.
+func (a *App) pushRoutes(cfg *config.Config, before *pushRoutes) (*pushRoutes, error) {
+	// Who may not push learns no names: a tenant that there is not is one whose
+	// token nobody knows.
+	w := cfg.Webhook
+	nobody, err := source.NewWebhook(source.WebhookConfig{Tokens: []string{rand.Text()}, Allow: w.Networks(), MaxBody: int64(w.MaxBodyBytes)}, source.Deps{Logger: a.opts.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("set up the webhook: %w", err)
+	}
+	r := &pushRoutes{handlers: make(map[string]http.Handler), nobody: nobody}
+	for _, t := range cfg.Tenants {
+		if before != nil && before.handlers[t.Name] != nil && len(t.Webhook.All()) > 0 {
+			r.handlers[t.Name] = before.handlers[t.Name]
 		}
 	}
-	if len(handlers) == 0 {
-		return nil, nil //nolint:nilnil // a server that is not there serves nobody
+	for _, t := range a.running() {
+		if t.webhook != nil {
+			r.handlers[t.name] = t.webhook
+		}
 	}
-	cfg := a.opts.Config.Webhook
+	return r, nil
+}
+
+// listenWebhook opens the listener that Auth0 pushes to, if anybody does. What comes
+// waits until it is served.
+func (a *App) listenWebhook(ctx context.Context) error {
+	routes, err := a.pushRoutes(a.Config(), nil)
+	if err != nil {
+		return err
+	}
+	a.onStop("webhook connections", func(ctx context.Context) error { return a.pushServer().cut(ctx) })
+	if len(routes.handlers) == 0 {
+		return nil
+	}
+	s, err := a.openWebhook(ctx, a.Config().Webhook)
+	if err != nil {
+		return err
+	}
+	s.routes.Store(routes)
+	a.usePush(s)
+	return nil
+}
+
+// openWebhook opens the listener.
+func (a *App) openWebhook(ctx context.Context, cfg config.Webhook) (*webhookServer, error) {
 	s := new(webhookServer)
 	var err error
 	if cfg.TLS.CertFile != "" {
@@ -87,58 +141,59 @@ func (a *App) listenWebhook(ctx context.Context) (*webhookServer, error) {
 				Hint: "Check webhook.tls: two PEM files that belong together and that gapless may read.",
 			}
 		}
-		a.registry.MustRegister(s.pair.expiry())
+		s.expiry = s.pair.expiry()
 	}
-	if a.pushed = a.opts.WebhookListener; a.pushed == nil {
-		a.pushed, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
+	if s.listener, a.opts.WebhookListener = a.opts.WebhookListener, nil; s.listener == nil {
+		s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	}
 	if err != nil {
-		a.pushed = nil
 		return nil, &pipeline.Error{
 			Op: "listen for the webhook on " + cfg.Listen, Class: pipeline.Misconfigured, Err: err,
 			Hint: "Choose another address with webhook.listen, or end the process that holds this one.",
 		}
 	}
-	s.guests = receive(a.pushed, maxGuests)
-	if s.srv, err = a.webhookHTTP(handlers, s); err != nil {
-		return nil, errors.Join(err, a.pushed.Close())
-	}
-	a.onStop("webhook connections", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, answerGrace)
-		defer cancel()
-		if s.srv.Shutdown(ctx) == nil {
-			return nil
-		}
-		return s.srv.Close()
-	})
+	s.guests = receive(s.listener, maxGuests)
+	s.srv = a.webhookHTTP(s)
 	return s, nil
+}
+
+// usePush makes a server the one of the moment, nil for none, and returns the one
+// before.
+func (a *App) usePush(s *webhookServer) (before *webhookServer) {
+	a.mu.Lock()
+	before, a.push = a.push, s
+	a.mu.Unlock()
+	if before != nil && before.expiry != nil {
+		a.registry.Unregister(before.expiry)
+	}
+	if s != nil && s.expiry != nil {
+		a.registry.MustRegister(s.expiry)
+	}
+	return before
+}
+
+// pushServer returns the one of the moment, nil when nobody pushes.
+func (a *App) pushServer() *webhookServer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.push
 }
 
 // webhookHTTP makes the server. It sets no time for a body: a handler does, for
 // those that it reads at all.
-func (a *App) webhookHTTP(handlers map[string]http.Handler, s *webhookServer) (*http.Server, error) {
-	// Who may not push learns no names: a tenant that there is not is one whose
-	// token nobody knows.
-	w := a.opts.Config.Webhook
-	nobody, err := source.NewWebhook(source.WebhookConfig{Tokens: []string{rand.Text()}, Allow: w.Networks(), MaxBody: int64(w.MaxBodyBytes)}, source.Deps{Logger: a.opts.Logger})
-	if err != nil {
-		return nil, fmt.Errorf("set up the webhook: %w", err)
-	}
-	strays := prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: "gapless", Name: "webhook_stray_requests_total", Help: "Requests to the webhook's listener that named no tenant which is pushed to.",
-	})
-	a.registry.MustRegister(strays)
+func (a *App) webhookHTTP(s *webhookServer) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/tenants/{name}/logs", func(w http.ResponseWriter, r *http.Request) {
-		if h, ok := handlers[r.PathValue("name")]; ok {
+		to := s.routes.Load()
+		if h, ok := to.handlers[r.PathValue("name")]; ok {
 			h.ServeHTTP(w, r)
 			return
 		}
-		strays.Inc()
-		nobody.ServeHTTP(w, r)
+		a.strays.Inc()
+		to.nobody.ServeHTTP(w, r)
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		strays.Inc()
+		a.strays.Inc()
 		w.Header().Set("Connection", "close")
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second)) // for a body that nobody wants
 		w.WriteHeader(http.StatusNotFound)
@@ -153,19 +208,17 @@ func (a *App) webhookHTTP(handlers map[string]http.Handler, s *webhookServer) (*
 	if s.pair != nil {
 		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.pair.get}
 	}
-	return srv, nil
+	return srv
 }
 
-// serve begins to serve, until the App stops: first nobody new comes in and those
-// that are under way come to their end, and once the sources have ended the
-// connections that are left are cut.
+// serve begins to serve, until dismiss.
 func (s *webhookServer) serve(ctx context.Context, a *App) {
 	if s == nil {
 		return
 	}
-	done := make(chan struct{})
+	s.done = make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(s.done)
 		var err error
 		if s.pair != nil {
 			err = s.srv.ServeTLS(s.guests, "", "")
@@ -176,31 +229,62 @@ func (s *webhookServer) serve(ctx context.Context, a *App) {
 			a.opts.Logger.LogAttrs(ctx, slog.LevelError, "the listener of the webhook ended", slog.Any("error", err))
 		}
 	}()
-	a.onStop("webhook", func(ctx context.Context) error {
-		grace := webhookGrace
-		if deadline, ok := ctx.Deadline(); ok {
-			grace = min(grace, time.Until(deadline)/4)
-		}
-		ctx, cancel := context.WithTimeout(ctx, grace)
-		defer cancel()
-		s.guests.dismiss()
-		err := s.srv.Shutdown(ctx)
-		<-done
-		if errors.Is(err, context.DeadlineExceeded) {
-			return nil // those that are left are told to come again, and then cut
-		}
-		if err != nil {
-			return fmt.Errorf("end the listener: %w", err)
-		}
+}
+
+// dismissPushes is dismiss for the server of the moment.
+func (a *App) dismissPushes(ctx context.Context) error { return a.pushServer().dismiss(ctx) }
+
+// dismiss lets nobody new in, and those requests that are under way come to their end.
+// Those that are left after a while are told to come again, and then cut.
+func (s *webhookServer) dismiss(ctx context.Context) error {
+	if s == nil || s.done == nil {
 		return nil
-	})
+	}
+	grace := webhookGrace
+	if deadline, ok := ctx.Deadline(); ok {
+		grace = min(grace, time.Until(deadline)/4)
+	}
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	s.guests.dismiss()
+	err := s.srv.Shutdown(ctx)
+	<-s.done
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("end the listener: %w", err)
+	}
+	return nil
+}
+
+// cut ends the connections that are left, once their sources have ended.
+func (s *webhookServer) cut(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerGrace)
+	defer cancel()
+	if s.srv.Shutdown(ctx) == nil {
+		return s.unserved()
+	}
+	return errors.Join(s.srv.Close(), s.unserved())
+}
+
+// unserved closes the listener of a server that never served.
+func (s *webhookServer) unserved() error {
+	if s.done != nil {
+		return nil
+	}
+	return s.listener.Close() //nolint:wrapcheck // it names the address
 }
 
 // WebhookAddr returns the address of the webhook's listener, empty when there is
 // none.
 func (a *App) WebhookAddr() string {
-	if a.pushed == nil {
+	s := a.pushServer()
+	if s == nil {
 		return ""
 	}
-	return a.pushed.Addr().String()
+	return s.listener.Addr().String()
 }

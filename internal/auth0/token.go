@@ -56,7 +56,7 @@ type tokens struct {
 	request   func(context.Context) (token, error)
 	vault     func() *vault // of the credentials of the moment; may return nil
 	logger    *slog.Logger
-	onRefused func(context.Context) bool  // see Deps; may be nil
+	onRefused func(context.Context) bool   // see Deps; may be nil
 	onRenewed func(context.Context, error) // likewise
 
 	mu        sync.Mutex

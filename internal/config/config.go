@@ -16,6 +16,7 @@ type Config struct {
 	DedupWindow     time.Duration `yaml:"dedup_window" default:"72h" min:"1h" max:"720h" doc:"How long a log_id is remembered after its event was stored, so that the same event is not stored twice."`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"20s" min:"1s" max:"10m" doc:"How long a stop may take; calls under way are cut short after it. Events that are not delivered by then stay in the buffer."`
 	AWS             AWS           `yaml:"aws" doc:"How to reach AWS. Credentials come from the standard chain of the AWS SDK: environment, shared profile, web identity, container, instance."`
+	Secrets         Secrets       `yaml:"secrets" doc:"How secrets that are kept elsewhere are followed when they are rotated."`
 	Webhook         Webhook       `yaml:"webhook" doc:"Where Auth0 pushes events to: the listener for log streams of the type http (Custom Webhook). It is apart from listen, because it is there for others to reach. Each tenant that is pushed to has a webhook.token; its URL is https://HOST/v1/tenants/NAME/logs."`
 	Tenants         []Tenant      `yaml:"tenants" doc:"The Auth0 tenants to export; at least one."`
 
@@ -27,6 +28,11 @@ type Config struct {
 type Log struct {
 	Level  string `yaml:"level" default:"info" enum:"debug,info,warn,error" doc:"The least severe messages to write."`
 	Format string `yaml:"format" default:"auto" enum:"auto,text,json" doc:"Form of a message. auto is text on a terminal and json elsewhere."`
+}
+
+// Secrets says how references to secrets are followed.
+type Secrets struct {
+	Refresh time.Duration `yaml:"refresh" default:"5m" min:"0s" max:"24h" doc:"How often client secrets, private keys and webhook tokens in AWS (aws-secretsmanager:, aws-ssm:) are read again while gapless runs; at least 10s. Those in files are read every 10s. With 0s they are read again only when Auth0 refuses the credentials, at most once a minute, and on SIGHUP. Variables of the environment cannot change while a process runs. The key of redaction is read at the start and on SIGHUP alone."`
 }
 
 // Webhook is the listener that Auth0 pushes to.

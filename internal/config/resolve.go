@@ -143,15 +143,15 @@ func (c *Config) CheckSecrets(ctx context.Context, r Resolver, remote bool) erro
 				continue
 			}
 			if _, err := s.Resolve(ctx, r); err != nil {
-				problems = append(problems, c.problem(l.path, "cannot be resolved: "+strings.TrimPrefix(err.Error(), "resolve "), secretFix(s)))
+				problems = append(problems, c.problem(l.path, "cannot be resolved: "+strings.TrimPrefix(err.Error(), "resolve "), s.Fix()))
 			}
 		}
 	})
 	return invalid(problems)
 }
 
-// secretFix says what to do about a reference that leads nowhere.
-func secretFix(s Secret) string {
+// Fix says what to do about a reference that leads nowhere.
+func (s Secret) Fix() string {
 	switch s.scheme {
 	case schemeEnv:
 		return "Set the variable " + s.target + " in the environment of gapless."

@@ -115,6 +115,21 @@ func (s Secret) IsRemote() bool {
 	return s.scheme == schemeSecretsManager || s.scheme == schemeSSM
 }
 
+// IsFile reports whether the value is kept in a file.
+func (s Secret) IsFile() bool { return s.scheme == schemeFile }
+
+// Changes reports whether the value may change while a process runs: what is kept
+// elsewhere may, while a literal and the environment of a process cannot.
+func (s Secret) Changes() bool { return s.IsFile() || s.IsRemote() }
+
+// Reference returns the reference, which is no secret; empty for a literal.
+func (s Secret) Reference() string {
+	if s.scheme == "" {
+		return ""
+	}
+	return s.scheme + ":" + s.target
+}
+
 // Equal reports whether two secrets hold the same value or reference.
 func (s Secret) Equal(o Secret) bool {
 	if s.scheme != o.scheme || s.target != o.target || (s.literal == nil) != (o.literal == nil) {
@@ -147,7 +162,7 @@ func (s Secret) Resolve(ctx context.Context, r Resolver) (string, error) {
 func (s Secret) String() string {
 	switch {
 	case s.scheme != "":
-		return s.scheme + ":" + s.target
+		return s.Reference()
 	case s.literal != nil:
 		return Redacted
 	default:

@@ -19,6 +19,9 @@ import (
 // name and of a log group.
 const namePattern = `^[a-z0-9._-]{1,64}$`
 
+// minRefresh is the shortest secrets.refresh: each read is a call to AWS.
+const minRefresh = 10 * time.Second
+
 // Validate checks every value and what must hold between values. The error is
 // an *InvalidError with every problem found. Load has done it already.
 func (c *Config) Validate() error {
@@ -70,6 +73,9 @@ func (l *loader) validate() {
 		l.checkDestinations(path+"destinations.", t)
 	}
 	l.checkWebhook(c)
+	if every := c.Secrets.Refresh; every > 0 && every < minRefresh {
+		l.complain("secrets.refresh", every.String()+" is less than "+minRefresh.String(), "Set 10s or more, or 0s to read secrets again only when they are refused and on SIGHUP.")
+	}
 	l.checkQueues()
 }
 

@@ -81,7 +81,9 @@ func (b *Buffer) tellQuota(ctx context.Context, before, after figures) {
 
 // overflow is how much of the dead letters is beyond the quota, and takes the
 // place of the buffer.
-func (b *Buffer) overflow(f figures) int64 { return max(0, f.letterBytes-b.store.limits().MaxLetterBytes) }
+func (b *Buffer) overflow(f figures) int64 {
+	return max(0, f.letterBytes-b.store.limits().MaxLetterBytes)
+}
 
 // room says whether events and dead letters of so many bytes fit. The dead letters
 // beyond their quota count against the buffer, so that max_buffer_bytes and
