@@ -34,9 +34,11 @@ type Options struct {
 	Import *Import
 	// DryRun, when not nil, hears what the App would send; nothing is.
 	DryRun *DryRun
-	// Listener is used in place of Config.Listen, and WebhookListener in place of
-	// Config.Webhook.Listen; nil opens one. Start takes it over.
-	Listener, WebhookListener net.Listener
+	// Listener is used in place of Config.Listen; nil opens one. Start takes it over.
+	Listener net.Listener
+	// ListenWebhook opens the listener of Config.Webhook.Listen, for which it is called
+	// whenever one is needed; nil listens on the network.
+	ListenWebhook func(ctx context.Context, addr string) (net.Listener, error)
 	// Auth0HTTP replaces the transport to Auth0; nil is the ordinary one.
 	Auth0HTTP http.RoundTripper
 	// AWSHTTP replaces the HTTP client to AWS; nil is the SDK's own.
@@ -53,10 +55,21 @@ type App struct {
 	store    *store.Store
 	queues   map[string]*source.Queue // by URL
 	strays   prometheus.Counter       // requests that are pushed to nobody
+	reloads  *reloads
+
+	// stopping ends the calls of deliveries that were replaced, see delivery.leave.
+	stopping context.Context //nolint:containedctx // it is that of goroutines which outlive their reload
+	cutOff   context.CancelFunc
+	leaving  sync.WaitGroup // those deliveries
+
+	lifecycle sync.Mutex    // held while the tenants change
+	care      chan struct{} // wakes the caretaker
 
 	mu       sync.Mutex
 	cfg      *config.Config // of the moment
 	tenants  []*tenant      // those that run by it
+	removed  []*tenant      // those that are not in it any more and still deliver
+	late     []*lateTenant  // those that could not be started yet
 	cleanups []cleanup      // in the order of the starts; Stop runs them backwards
 	page     *pageServer    // nil without a listener
 	push     *webhookServer // nil when nobody pushes
@@ -76,8 +89,9 @@ type cleanup struct {
 func New(ctx context.Context, opts Options) (_ *App, err error) {
 	a := &App{
 		opts: opts, registry: prometheus.NewRegistry(), queues: make(map[string]*source.Queue),
-		cfg: opts.Config, secrets: newSecrets(opts.Secrets),
+		cfg: opts.Config, secrets: newSecrets(opts.Secrets), care: make(chan struct{}, 1),
 	}
+	a.stopping, a.cutOff = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
@@ -106,12 +120,18 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}
 	a.registry.MustRegister(newLags(a))
 	a.registerStrays()
+	a.reloads = newReloads(a.registry)
 	a.onStop("clients", func(context.Context) error { return a.closeClients() })
 	for _, t := range opts.tenants() {
 		built, err := a.build(ctx, cfg, t)
 		if err != nil {
 			return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
 		}
+		keys, err := a.redactKeys(ctx, t)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("tenant %s: %w", t.Name, err), built.close())
+		}
+		built.setKeys(keys)
 		a.tenants = append(a.tenants, built)
 	}
 	a.once.expect(opts.tenants())
@@ -158,6 +178,9 @@ func (a *App) Config() *config.Config {
 	return a.cfg
 }
 
+// Secrets returns what resolves the secrets of Config.
+func (a *App) Secrets() config.Resolver { return a.secrets.current() }
+
 // running returns the tenants that run by the configuration of the moment.
 func (a *App) running() []*tenant {
 	a.mu.Lock()
@@ -168,7 +191,7 @@ func (a *App) running() []*tenant {
 // closeClients lets go of the connections to Auth0.
 func (a *App) closeClients() error {
 	var errs []error
-	for _, t := range a.running() {
+	for _, t := range slices.Concat(a.running(), a.leftovers()) {
 		errs = append(errs, t.close())
 	}
 	return errors.Join(errs...)
@@ -179,7 +202,7 @@ func (a *App) closeClients() error {
 func (a *App) gatherer() prometheus.Gatherer {
 	registries := func() prometheus.Gatherers {
 		all := prometheus.Gatherers{a.registry}
-		for _, t := range a.running() {
+		for _, t := range slices.Concat(a.running(), a.leftovers()) {
 			all = append(all, t.registry)
 		}
 		return all
@@ -205,14 +228,39 @@ func (a *App) Start(ctx context.Context) error {
 	for _, t := range a.running() {
 		t.start(ctx)
 	}
-	a.onStop("deliveries", func(ctx context.Context) error { return together(ctx, a.running(), (*tenant).endDelivery) })
+	a.onStop("deliveries", a.endDeliveries)
 	a.onStop("sources", func(ctx context.Context) error { return together(ctx, a.running(), (*tenant).endSources) })
 	a.onStop("webhook", a.dismissPushes)
 	a.pushServer().serve(ctx, a)
+	a.startCaretaker(ctx)
 	a.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "started", slog.Int("tenants", len(a.running())),
 		slog.String("version", a.opts.Version), slog.String("data_dir", a.Config().DataDir), slog.String("listen", a.Addr()),
 		slog.String("webhook", a.WebhookAddr()))
 	return nil
+}
+
+// startCaretaker starts the caretaker, which a stop ends first.
+func (a *App) startCaretaker(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.caretaker(ctx)
+	}()
+	a.onStop("caretaker", func(context.Context) error {
+		cancel()
+		<-done
+		return nil
+	})
+}
+
+// endDeliveries ends all deliveries, also those of tenants that were removed and those
+// that were replaced.
+func (a *App) endDeliveries(ctx context.Context) error {
+	defer context.AfterFunc(ctx, a.cutOff)()
+	err := together(ctx, slices.Concat(a.running(), a.leftovers()), (*tenant).endDelivery)
+	a.leaving.Wait()
+	return err
 }
 
 // together does the same to several tenants at the same time, so that none takes the
@@ -258,6 +306,7 @@ func (a *App) Stop(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("stop %s: %w", c.name, err))
 		}
 	}
+	a.cutOff()
 	return errors.Join(errs...)
 }
 

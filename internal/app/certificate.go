@@ -9,8 +9,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // certificateCheck is how often, at most, the files of a certificate are looked
@@ -88,13 +86,9 @@ func (c *certificate) read() error {
 	return nil
 }
 
-// expiry is the figure of when the certificate in use ends.
-func (c *certificate) expiry() prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "gapless", Name: "webhook_certificate_not_after_seconds", Help: "When the certificate of the webhook ends, in seconds since 1970.",
-	}, func() float64 {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return float64(c.pair.Leaf.NotAfter.Unix())
-	})
+// notAfter is when the certificate in use ends.
+func (c *certificate) notAfter() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pair.Leaf.NotAfter
 }

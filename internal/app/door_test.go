@@ -49,11 +49,11 @@ func (w *world) alone() {
 }
 
 // open returns a listener for an App.
-func (d *door) open() net.Listener {
+func (d *door) open(context.Context, string) (net.Listener, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calls, d.shut = make(chan net.Conn), make(chan struct{})
-	return &doorListener{calls: d.calls, shut: d.shut, once: new(sync.Once)}
+	return &doorListener{calls: d.calls, shut: d.shut, once: new(sync.Once)}, nil
 }
 
 type doorListener struct {

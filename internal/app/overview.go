@@ -18,8 +18,24 @@ func (a *App) Overview(ctx context.Context) (web.Overview, error) {
 	o, err := overview(ctx, a.store.Reader, a.Config(), a.opts.Version, true)
 	if err == nil {
 		a.tellCurrent(o.Tenants, o.At)
+		a.tellRemoved(o.Tenants)
+		a.tellLate(o.Tenants)
+		o.Configuration = a.reloads.configuration()
 	}
 	return o, err
+}
+
+// tellRemoved says that removed tenants still deliver what waits, and what hinders them.
+func (a *App) tellRemoved(tenants []web.Tenant) {
+	for _, t := range a.leftovers() {
+		for i := range tenants {
+			if v := &tenants[i]; v.Name == t.name && t.waiting() > 0 {
+				v.Destination = placeOf(t.name, &t.of.CloudWatch) + ", until what waits is delivered"
+				v.Troubles = t.current(v.Troubles)
+				v.Judge(true)
+			}
+		}
+	}
 }
 
 // tellCurrent puts the troubles that this process knows in the place of those

@@ -175,7 +175,7 @@ func TestNothingRedactedIsKeptOrShown(t *testing.T) {
 		var log bytes.Buffer
 		listener := newPlug()
 		a, err := app.New(t.Context(), app.Options{
-			Config: w.cfg, Listener: listener, WebhookListener: w.door.open(), Auth0HTTP: w, AWSHTTP: &http.Client{Transport: w},
+			Config: w.cfg, Listener: listener, ListenWebhook: w.door.open, Auth0HTTP: w, AWSHTTP: &http.Client{Transport: w},
 			Logger:         slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),
 		})

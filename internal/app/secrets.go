@@ -32,6 +32,13 @@ func (s *secrets) begin(r config.Resolver) (before config.Resolver) {
 	return before
 }
 
+// current returns the resolver of the moment.
+func (s *secrets) current() config.Resolver {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.resolver
+}
+
 // resolve returns the value of a secret, each of which is read once in a round. One
 // that cannot be read now has the value that it had before.
 func (s *secrets) resolve(ctx context.Context, secret config.Secret) (string, error) {

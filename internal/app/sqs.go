@@ -7,22 +7,34 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/gaplesslogs/gapless/internal/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 	"github.com/gaplesslogs/gapless/internal/source"
 )
 
-// sqs makes the source of a tenant that reads a queue. Tenants with the same queue
-// share it: whoever receives a message, it goes to the one whose event it is.
-func (a *App) sqs(ctx context.Context, t config.Tenant, built *tenant) (*source.SQS, error) {
-	url, reach := t.SQS.QueueURL, built.cfg.AWSForSQS(t)
+// sqsClient returns how to reach the queue of a tenant.
+func (a *App) sqsClient(ctx context.Context, t config.Tenant, built *tenant) (aws.Config, error) {
+	reach := built.cfg.AWSForSQS(t)
 	cfg, err := cloudwatch.LoadAWS(ctx, cloudwatch.Config{
 		Region: reach.Region, Profile: reach.Profile, RoleARN: reach.RoleARN, ExternalID: reach.ExternalID,
 		RequestTimeout: 2 * source.LongPoll, // a call waits for messages
 	}, cloudwatch.Deps{Logger: built.logger, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: t.Name})
 	if err != nil {
-		return nil, fmt.Errorf("set up SQS: %w", err)
+		return cfg, fmt.Errorf("set up SQS: %w", err)
+	}
+	return cfg, nil
+}
+
+// sqs makes the source of a tenant that reads a queue. Tenants with the same queue
+// share it: whoever receives a message, it goes to the one whose event it is.
+func (a *App) sqs(ctx context.Context, t config.Tenant, built *tenant) (*source.SQS, error) {
+	url, reach := t.SQS.QueueURL, built.cfg.AWSForSQS(t)
+	cfg, err := a.sqsClient(ctx, t, built)
+	if err != nil {
+		return nil, err
 	}
 	queue := a.queues[url]
 	if queue == nil {

@@ -54,24 +54,31 @@ var errStartChanged = errors.New("start_from was changed, but the tenant has bee
 // tenant's cursor began: taking no notice would leave a person believing that
 // older events are on their way.
 func guardStart(ctx context.Context, b *store.Buffer, t config.Tenant, sourceName string) error {
+	began, err := checkStart(ctx, b, t, sourceName)
+	if err != nil || began == t.StartFrom {
+		return err
+	}
+	if err := b.SetSetting(ctx, startKey, t.StartFrom); err != nil {
+		return fmt.Errorf("keep the starting point: %w", err)
+	}
+	return nil
+}
+
+// checkStart is guardStart without keeping anything. It returns the start_from that is
+// kept, empty for none.
+func checkStart(ctx context.Context, b *store.Buffer, t config.Tenant, sourceName string) (began string, err error) {
 	cursor, err := b.Cursor(ctx, sourceName)
 	if err != nil {
-		return fmt.Errorf("read cursor: %w", err)
+		return "", fmt.Errorf("read cursor: %w", err)
 	}
-	began, err := b.Setting(ctx, startKey)
-	if err != nil {
-		return fmt.Errorf("read the starting point: %w", err)
+	if began, err = b.Setting(ctx, startKey); err != nil {
+		return "", fmt.Errorf("read the starting point: %w", err)
 	}
 	if cursor != "" && began != "" && began != t.StartFrom {
-		return &pipeline.Error{
+		return "", &pipeline.Error{
 			Op: "start", Class: pipeline.Misconfigured, Err: fmt.Errorf("%w (it was %q, now it is %q)", errStartChanged, began, t.StartFrom),
 			Hint: fmt.Sprintf("Set start_from back to %q, or begin anew on purpose: gapless cursor reset --tenant %s --yes, with the --config of this run", began, t.Name),
 		}
 	}
-	if began != t.StartFrom {
-		if err := b.SetSetting(ctx, startKey, t.StartFrom); err != nil {
-			return fmt.Errorf("keep the starting point: %w", err)
-		}
-	}
-	return nil
+	return began, nil
 }

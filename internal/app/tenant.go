@@ -28,11 +28,14 @@ import (
 type tenant struct {
 	name   string
 	cfg    *config.Config // what it was built from
+	of     config.Tenant  // likewise
 	logger *slog.Logger
 	buffer *store.Buffer
 	// registry holds the figures of the tenant, which leave with it.
 	registry *prometheus.Registry
 	secrets  *rotation
+	settings settings
+	queueURL string             // of SQS; empty for none
 	client   *auth0.Client      // nil without a poll
 	webhook  *source.Webhook    // nil where nobody pushes
 	ingests  []*pipeline.Ingest // one for each source
@@ -96,7 +99,7 @@ func (a *App) build(ctx context.Context, cfg *config.Config, t config.Tenant) (_
 // newTenant returns a tenant of a configuration without any of its parts.
 func (a *App) newTenant(cfg *config.Config, t config.Tenant) *tenant {
 	built := &tenant{
-		name: t.Name, cfg: cfg, logger: a.opts.Logger.With(slog.String("tenant", t.Name)), registry: prometheus.NewRegistry(),
+		name: t.Name, cfg: cfg, of: t, queueURL: t.SQS.QueueURL, logger: a.opts.Logger.With(slog.String("tenant", t.Name)), registry: prometheus.NewRegistry(),
 		caughtUp: make(chan struct{}), troubles: make(map[string]pipeline.Condition),
 	}
 	built.secrets = newRotation(a.secrets, built.logger, built.registry, t.Name)

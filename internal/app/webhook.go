@@ -65,8 +65,8 @@ type webhookServer struct {
 	listener net.Listener
 	srv      *http.Server
 	guests   *guests
-	pair     *certificate         // nil for plain HTTP
-	expiry   prometheus.Collector // of the pair
+	pair     atomic.Pointer[certificate] // nil for plain HTTP
+	expiry   prometheus.Collector        // of the pair; nil without one
 	routes   atomic.Pointer[pushRoutes]
 	done     chan struct{} // closed when it serves no more; nil before it serves
 }
@@ -135,15 +135,18 @@ func (a *App) openWebhook(ctx context.Context, cfg config.Webhook) (*webhookServ
 	s := new(webhookServer)
 	var err error
 	if cfg.TLS.CertFile != "" {
-		if s.pair, err = newCertificate(cfg.TLS.CertFile, cfg.TLS.KeyFile, a.opts.Logger); err != nil {
-			return nil, &pipeline.Error{
-				Op: "read the certificate of the webhook", Class: pipeline.Misconfigured, Err: err,
-				Hint: "Check webhook.tls: two PEM files that belong together and that gapless may read.",
-			}
+		pair, err := a.openCertificate(cfg)
+		if err != nil {
+			return nil, err
 		}
-		s.expiry = s.pair.expiry()
+		s.pair.Store(pair)
+		s.expiry = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "gapless", Name: "webhook_certificate_not_after_seconds", Help: "When the certificate of the webhook ends, in seconds since 1970.",
+		}, func() float64 { return float64(s.pair.Load().notAfter().Unix()) })
 	}
-	if s.listener, a.opts.WebhookListener = a.opts.WebhookListener, nil; s.listener == nil {
+	if open := a.opts.ListenWebhook; open != nil {
+		s.listener, err = open(ctx, cfg.Listen)
+	} else {
 		s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	}
 	if err != nil {
@@ -155,6 +158,18 @@ func (a *App) openWebhook(ctx context.Context, cfg config.Webhook) (*webhookServ
 	s.guests = receive(s.listener, maxGuests)
 	s.srv = a.webhookHTTP(s)
 	return s, nil
+}
+
+// openCertificate reads the certificate of the webhook.
+func (a *App) openCertificate(cfg config.Webhook) (*certificate, error) {
+	pair, err := newCertificate(cfg.TLS.CertFile, cfg.TLS.KeyFile, a.opts.Logger)
+	if err != nil {
+		return nil, &pipeline.Error{
+			Op: "read the certificate of the webhook", Class: pipeline.Misconfigured, Err: err,
+			Hint: "Check webhook.tls: two PEM files that belong together and that gapless may read.",
+		}
+	}
+	return pair, nil
 }
 
 // usePush makes a server the one of the moment, nil for none, and returns the one
@@ -205,8 +220,10 @@ func (a *App) webhookHTTP(s *webhookServer) *http.Server {
 		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(a.opts.Logger.Handler(), slog.LevelDebug), // what strangers do wrong is no trouble of ours
 	}
-	if s.pair != nil {
-		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.pair.get}
+	if s.pair.Load() != nil {
+		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.pair.Load().get(hello)
+		}}
 	}
 	return srv
 }
@@ -220,7 +237,7 @@ func (s *webhookServer) serve(ctx context.Context, a *App) {
 	go func() {
 		defer close(s.done)
 		var err error
-		if s.pair != nil {
+		if s.pair.Load() != nil {
 			err = s.srv.ServeTLS(s.guests, "", "")
 		} else {
 			err = s.srv.Serve(s.guests)

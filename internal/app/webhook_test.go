@@ -254,7 +254,7 @@ func TestWebhookRefusesToStart(t *testing.T) {
 		_, err := app.New(t.Context(), app.Options{Config: w.cfg, Logger: slog.New(slog.DiscardHandler), Once: true})
 		misconfigured(err)
 		w.cfg.Webhook.TLS.CertFile, w.cfg.Webhook.TLS.KeyFile = "/none/cert.pem", "/none/key.pem"
-		a, err := app.New(t.Context(), app.Options{Config: w.cfg, Logger: slog.New(slog.DiscardHandler), WebhookListener: w.door.open()})
+		a, err := app.New(t.Context(), app.Options{Config: w.cfg, Logger: slog.New(slog.DiscardHandler), ListenWebhook: w.door.open})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,6 +40,7 @@ type world struct {
 	log   io.Writer
 	// imports is all that the App does, if it is set.
 	imports *app.Import
+	secrets config.Resolver
 }
 
 // A site is one tenant of a world and its destination.
@@ -149,12 +150,12 @@ func (w *world) open(ctx context.Context) (*app.App, error) {
 	if w.log != nil {
 		logger = slog.New(slog.NewTextHandler(w.log, nil))
 	}
-	var listener net.Listener
+	var listen func(context.Context, string) (net.Listener, error)
 	if w.door != nil {
-		listener = w.door.open()
+		listen = w.door.open
 	}
 	return app.New(ctx, app.Options{
-		Config: w.cfg, Logger: logger, Once: w.once, Import: w.imports, WebhookListener: listener, Auth0HTTP: w,
+		Config: w.cfg, Logger: logger, Once: w.once, Import: w.imports, Secrets: w.secrets, ListenWebhook: listen, Auth0HTTP: w,
 		// A redirect is an answer, as with the SDK's own client.
 		AWSHTTP:        &http.Client{Transport: w, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),

@@ -40,7 +40,7 @@ func runDry(ctx context.Context, env *Env, opts app.Options, timeout time.Durati
 	}
 	err = a.Start(ctx)
 	if err == nil {
-		err = await(ctx, a, opts.Once, timeout)
+		err = await(ctx, a, opts.Once, timeout, nil)
 	}
 	if errors.Is(err, errOnceTimeout) {
 		err = errDryTimeout

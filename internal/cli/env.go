@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,6 +22,9 @@ type Env struct {
 	// Signals brings the wish to stop: the first ends the command's context,
 	// the second ends Main at once. May be nil.
 	Signals <-chan os.Signal
+	// Reloads begins to bring the wish to read the configuration again, until stop. Nil
+	// never brings one.
+	Reloads func() (wishes <-chan os.Signal, stop func())
 	// Version is the version set by the linker; when empty the one that the Go
 	// tool recorded counts.
 	Version string
@@ -36,7 +40,19 @@ func OS() Env {
 		Stderr:  os.Stderr,
 		Environ: os.Environ(),
 		Signals: signals,
+		Reloads: hangups,
 	}
+}
+
+// hangups brings SIGHUP, which until then, and for commands that do not ask for it,
+// ends the process as it does any other. Windows has none.
+func hangups() (wishes <-chan os.Signal, stop func()) {
+	if runtime.GOOS == "windows" {
+		return nil, func() {}
+	}
+	c := make(chan os.Signal, 1) // one that comes while another is served is served once
+	signal.Notify(c, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
 }
 
 // LookupEnv returns a variable of Environ, as os.LookupEnv does. The last of two

@@ -55,15 +55,11 @@ func readable(_ []string, a slog.Attr) slog.Attr {
 // log.level and log.format; format auto is text if w is a terminal and JSON
 // elsewhere.
 func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("read log level: %w", err)
+	h, err := newLogHandler(w, level, format)
+	if err != nil {
+		return nil, err
 	}
-	o := &slog.HandlerOptions{Level: l, ReplaceAttr: readable}
-	if format == "text" || (format == "auto" && isTerminal(w)) {
-		return slog.New(slog.NewTextHandler(w, o)), nil
-	}
-	return slog.New(slog.NewJSONHandler(web.PlainJSONWriter{W: w}, o)), nil
+	return slog.New(h), nil
 }
 
 // plainLines makes text fit for a terminal but for its line breaks and tabs; see

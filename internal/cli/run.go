@@ -23,6 +23,11 @@ func newRunCommand(env *Env) *cobra.Command {
 until a signal stops it: the first lets what is under way come to its end, the
 second ends at once. Either way the next start goes on where this one stopped.
 
+On SIGHUP it reads the configuration again: file, environment and flags. Tenants
+are added, changed and removed without a restart, and those that are the same are
+not disturbed. A configuration that is not valid is told, and the one before stays
+in use. With --once and --dry-run, SIGHUP ends the process.
+
 With --once it ends by itself when every tenant is caught up and delivered, for
 cron and for jobs. It then fails when a tenant needs a person, such as for a
 permission that is missing; faults that pass by themselves are waited out, up
@@ -58,15 +63,21 @@ kept there; pushes and queues are left alone.`,
 		if *dry && !cmd.Flags().Changed("log-level") && cfg.Log.Level == "info" {
 			cfg.Log.Level = "warn" // the output says the rest
 		}
-		logger, err := newLogger(env.Stderr, cfg.Log.Level, cfg.Log.Format)
+		log, err := newLogHandler(env.Stderr, cfg.Log.Level, cfg.Log.Format)
 		if err != nil {
 			return err
 		}
-		opts := app.Options{Config: cfg, Logger: logger, Version: build(env.Version).Version, Secrets: resolver(cfg, env), Once: *once}
+		opts := app.Options{Config: cfg, Logger: slog.New(log), Version: build(env.Version).Version, Secrets: resolver(cfg, env), Once: *once}
 		if *dry {
 			return runDry(cmd.Context(), env, opts, *timeout, *asJSON)
 		}
-		err = runAgain(cmd.Context(), env, opts, *timeout)
+		var again *reloader
+		if !*once && env.Reloads != nil {
+			wishes, stop := env.Reloads()
+			defer stop()
+			again = newReloader(cmd, env, flags, log, wishes)
+		}
+		err = runAgain(cmd.Context(), env, opts, *timeout, again)
 		if errors.Is(err, errOnceTimeout) && tryOf(err) == "" {
 			err = fail(exitFailure, "gapless status"+flags.repeated(cmd), err)
 		}
@@ -88,14 +99,15 @@ const (
 
 // runAgain runs the App, and again when its store turned out to be lost or
 // damaged meanwhile: the start is what restores it.
-func runAgain(ctx context.Context, env *Env, opts app.Options, timeout time.Duration) error {
+func runAgain(ctx context.Context, env *Env, opts app.Options, timeout time.Duration, again *reloader) error {
 	for restored := 0; ; restored++ {
 		began := time.Now()
 		a, err := app.New(ctx, opts)
 		if err != nil {
 			return err
 		}
-		err = runApp(ctx, env, a, opts.Once, timeout, opts.Config.ShutdownTimeout)
+		err = runApp(ctx, env, a, opts.Once, timeout, again)
+		opts.Config, opts.Secrets = a.Config(), a.Secrets() // it may have been reloaded
 		if a.BrokenErr() == nil || ctx.Err() != nil {
 			return err
 		}
@@ -110,10 +122,10 @@ func runAgain(ctx context.Context, env *Env, opts app.Options, timeout time.Dura
 }
 
 // runApp starts a, waits for its end and stops it.
-func runApp(ctx context.Context, env *Env, a *app.App, once bool, timeout, grace time.Duration) error {
+func runApp(ctx context.Context, env *Env, a *app.App, once bool, timeout time.Duration, again *reloader) error {
 	err := a.Start(ctx)
 	if err == nil {
-		err = await(ctx, a, once, timeout)
+		err = await(ctx, a, once, timeout, again)
 	}
 	switch {
 	case once && err == nil:
@@ -121,13 +133,13 @@ func runApp(ctx context.Context, env *Env, a *app.App, once bool, timeout, grace
 	case errors.Is(err, errOnceTimeout):
 		err = lateError(ctx, a)
 	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Config().ShutdownTimeout)
 	defer cancel()
 	return errors.Join(err, a.Stop(stopping))
 }
 
-// await waits until a is finished or told to stop.
-func await(ctx context.Context, a *app.App, once bool, timeout time.Duration) error {
+// await waits until a is finished or told to stop, and reloads it when told to.
+func await(ctx context.Context, a *app.App, once bool, timeout time.Duration, again *reloader) error {
 	var late <-chan time.Time
 	if timeout > 0 {
 		t := time.NewTimer(timeout)
@@ -138,18 +150,23 @@ func await(ctx context.Context, a *app.App, once bool, timeout time.Duration) er
 	if once {
 		done = a.Done()
 	}
-	select {
-	case <-done:
-		return a.Err()
-	case <-a.Broken():
-		return a.BrokenErr()
-	case <-late:
-		return errOnceTimeout
-	case <-ctx.Done():
-		if once {
-			return context.Cause(ctx) // interrupted before it was done
+	for {
+		select {
+		case <-again.wished():
+			again.reload(ctx, a)
+			continue
+		case <-done:
+			return a.Err()
+		case <-a.Broken():
+			return a.BrokenErr()
+		case <-late:
+			return errOnceTimeout
+		case <-ctx.Done():
+			if once {
+				return context.Cause(ctx) // interrupted before it was done
+			}
+			return nil // a stop that was asked for
 		}
-		return nil // a stop that was asked for
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "start": start, "interrupt": interrupt, "await": await, "eventually": eventually, "occupy": occupy,
-			"post": postBody,
+			"post": postBody, "hangup": hangup,
 		},
 	})
 }
@@ -166,6 +167,14 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	p := remembered[map[string]*process](ts, processesKey{})[args[0]]
 	ts.Check(p.cmd.Process.Signal(os.Interrupt))
 	ended(ts, args[0], p, args[1])
+}
+
+// hangup asks a process to read its configuration again: hangup NAME.
+func hangup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hangup NAME")
+	}
+	ts.Check(remembered[map[string]*process](ts, processesKey{})[args[0]].cmd.Process.Signal(syscall.SIGHUP))
 }
 
 // await waits for the end of a process and compares its exit code:

@@ -68,7 +68,7 @@ func other(name string) string {
 		{"IN_FLIGHT", "9"},
 		{"IN_DOUBT_WAIT", "9s"},
 		{"COMPRESSION", "none"},
-		{"SECRETS_REFRESH", "1m0s"},
+		{"SECRETS_REFRESH", "45s"},
 		{"TOO_OLD", "dead_letter"},
 		{"TOO_NEW", "dead_letter"},
 		{"TOO_LARGE", "dead_letter"},

@@ -17,7 +17,25 @@ type Overview struct {
 	// Running says whether a process holds the data directory.
 	Running bool     `json:"running"`
 	Tenants []Tenant `json:"tenants"`
+	// Configuration is that of the process which tells this; nil beside it.
+	Configuration *Configuration `json:"configuration,omitempty"`
 }
+
+// A Configuration is what is known of the configuration in use.
+type Configuration struct {
+	// LoadedAt is when it was loaded: at the start, or by the last reload that was taken.
+	LoadedAt time.Time `json:"loaded_at"`
+	// NeedRestart are settings of it that hold only after a restart.
+	NeedRestart []string `json:"need_restart"`
+	// FailedAt is when another one was refused since; zero when none was. Error says why,
+	// and Hint what to do.
+	FailedAt time.Time `json:"reload_failed_at,omitzero"`
+	Error    string    `json:"reload_error,omitempty"`
+	Hint     string    `json:"reload_hint,omitempty"`
+}
+
+// Failed reports whether the last reload was refused.
+func (c *Configuration) Failed() bool { return !c.FailedAt.IsZero() }
 
 // A Tenant is the state of one tenant's export. Counts are since the data
 // directory was made.
