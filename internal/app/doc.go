@@ -16,6 +16,10 @@
 // A tenant may have a source.Webhook too, or instead, which listenWebhook lets
 // Auth0 reach.
 //
+// Reload takes another configuration while it runs, tenant by tenant: each has loops, a
+// client and figures of its own, so that one can be replaced and the others not be
+// touched. A rotation follows the secrets of each.
+//
 // It stops in the order in which nothing is lost or doubled: the listener of the
 // webhook and the sources first, then delivery, once what is stored has gone out or the time is over, then the
 // listener, and the store last.

@@ -33,7 +33,7 @@ func (a *App) preparePage(ctx context.Context, p *plan) (err error) {
 	if p.cfg.Listen != "" {
 		p.page, err = a.openPage(ctx, p.cfg.Listen, nil)
 	}
-	if err != nil && samePort(p.cfg.Listen, old) { // the old one is in the way of the new one
+	if inTheWay(err, p.cfg.Listen, a.Addr()) {
 		p.cfg.Listen = old
 		p.changes.NeedsRestart = append(p.changes.NeedsRestart, "listen")
 		return nil
@@ -42,11 +42,13 @@ func (a *App) preparePage(ctx context.Context, p *plan) (err error) {
 	return err
 }
 
-// samePort reports whether two addresses have the same port.
-func samePort(a, b string) bool {
-	_, one, errA := net.SplitHostPort(a)
-	_, other, errB := net.SplitHostPort(b)
-	return errA == nil && errB == nil && one == other
+// inTheWay reports whether an address could not be listened on for the one in use, which
+// has the same port.
+func inTheWay(err error, next, inUse string) bool {
+	_, one, errA := net.SplitHostPort(next)
+	_, other, errB := net.SplitHostPort(inUse)
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "listen" && errA == nil && errB == nil && one == other
 }
 
 // preparePush opens another listener for the webhook, if there is none yet or it has
@@ -62,7 +64,7 @@ func (a *App) preparePush(ctx context.Context, p *plan) (err error) {
 		return a.prepareTLS(p, now)
 	}
 	p.push, err = a.openWebhook(ctx, *next)
-	if err != nil && now != nil && samePort(next.Listen, old.Listen) {
+	if now != nil && inTheWay(err, next.Listen, a.WebhookAddr()) {
 		next.Listen, next.TLS, next.Plaintext = old.Listen, old.TLS, old.Plaintext
 		p.changes.NeedsRestart = append(p.changes.NeedsRestart, "webhook.listen")
 		return nil

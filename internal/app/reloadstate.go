@@ -62,16 +62,19 @@ func (r *reloads) succeeded(ctx context.Context, logger *slog.Logger, c Changes)
 	r.outcomes.WithLabelValues("success").Inc()
 	r.loaded(c.NeedsRestart)
 	attrs := []slog.Attr{
-		slog.Any("added", c.Added), slog.Any("changed", c.Changed), slog.Any("removed", c.Removed), slog.Int("unchanged", len(c.Unchanged)),
-		slog.Any("settings", slices.DeleteFunc(slices.Clone(c.Settings), func(s string) bool { return slices.Contains(c.NeedsRestart, s) })),
+		texts("added", c.Added), texts("changed", c.Changed), texts("removed", c.Removed), slog.Int("unchanged", len(c.Unchanged)),
+		texts("settings", slices.DeleteFunc(slices.Clone(c.Settings), func(s string) bool { return slices.Contains(c.NeedsRestart, s) })),
 	}
 	level := slog.LevelInfo
 	if len(c.NeedsRestart) > 0 {
 		level = slog.LevelWarn
-		attrs = append(attrs, slog.Any("needs_restart", c.NeedsRestart), slog.String("hint", "Start gapless again when it suits; until then these settings have their old values."))
+		attrs = append(attrs, texts("needs_restart", c.NeedsRestart), slog.String("hint", "Start gapless again when it suits; until then these settings have their old values."))
 	}
 	logger.LogAttrs(ctx, level, "the configuration was reloaded", attrs...)
 }
+
+// texts is a list in the log; one of nothing is empty there too.
+func texts(key string, items []string) slog.Attr { return slog.Any(key, append([]string{}, items...)) }
 
 // failed notes that a configuration was refused, and says why.
 func (r *reloads) failed(ctx context.Context, logger *slog.Logger, err error) {

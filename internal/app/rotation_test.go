@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -201,8 +202,12 @@ func TestClientSecretRotates(t *testing.T) {
 					t.Errorf("%d token requests after a restart, want 2: the kept token is under the new secret", tokens)
 				}
 				s.compare(t)
-				if strings.Contains(log.String(), "secret-canary") {
-					t.Errorf("a secret is shown:\n%s", log.String())
+				o, err := w.app.Overview(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if shown := log.String() + printed(t, w.cfg) + files(t, w.cfg.DataDir) + fmt.Sprintf("%+v %#v", o, w.cfg); strings.Contains(shown, "secret-canary") {
+					t.Errorf("a secret is shown or kept in clear:\n%s", log.String())
 				}
 			})
 		})

@@ -52,7 +52,7 @@ func (s *secrets) resolve(ctx context.Context, secret config.Secret) (string, er
 	}
 	now, err := s.read(ctx, secret)
 	if err != nil && known {
-		return value, nil //nolint:nilerr // the rotation of the tenant looks again soon, and tells of it
+		return value, nil // the rotation of the tenant looks again soon, and tells of it
 	}
 	return now, err
 }

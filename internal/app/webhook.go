@@ -221,11 +221,14 @@ func (a *App) webhookHTTP(s *webhookServer) *http.Server {
 		ErrorLog: slog.NewLogLogger(a.opts.Logger.Handler(), slog.LevelDebug), // what strangers do wrong is no trouble of ours
 	}
 	if s.pair.Load() != nil {
-		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.pair.Load().get(hello)
-		}}
+		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate}
 	}
 	return srv
+}
+
+// certificate is tls.Config.GetCertificate: that of the moment.
+func (s *webhookServer) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return s.pair.Load().get(hello)
 }
 
 // serve begins to serve, until dismiss.

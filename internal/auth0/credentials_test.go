@@ -3,6 +3,7 @@ package auth0_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 // takes makes the server take one secret alone.
 func (s *server) takes(secret func() string) {
-	s.token = func(n int, w http.ResponseWriter, r *http.Request) {
+	s.token = func(_ int, w http.ResponseWriter, r *http.Request) {
 		if r.PostForm.Get("client_secret") != secret() {
 			answer(w, http.StatusUnauthorized, `{"error":"access_denied","error_description":"Unauthorized"}`)
 			return
@@ -128,4 +129,20 @@ func TestCredentialsAreLookedFor(t *testing.T) {
 			t.Errorf("%d token requests and %d questions, want 3 and 2", n, asked)
 		}
 	})
+}
+
+// TestChangedCredentialsAreBlottedOut has an answer quote the secret and the one before.
+func TestChangedCredentialsAreBlottedOut(t *testing.T) {
+	t.Parallel()
+	s := &server{logs: func(_ int, w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusBadRequest, "x", "s3cr3t-value and another-secret")
+	}}
+	c := newClient(t, config(), deps(s))
+	if err := c.SetCredentials("another-secret", ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Logs(t.Context(), "a", 100)
+	if err == nil || strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "another") || !strings.Contains(err.Error(), "*****") {
+		t.Errorf("the error is %v", err)
+	}
 }

@@ -32,7 +32,7 @@ type Log struct {
 
 // Secrets says how references to secrets are followed.
 type Secrets struct {
-	Refresh time.Duration `yaml:"refresh" default:"5m" min:"0s" max:"24h" doc:"How often client secrets, private keys and webhook tokens in AWS (aws-secretsmanager:, aws-ssm:) are read again while gapless runs; at least 10s. Those in files are read every 10s. With 0s they are read again only when Auth0 refuses the credentials, at most once a minute, and on SIGHUP. Variables of the environment cannot change while a process runs. The key of redaction is read at the start and on SIGHUP alone."`
+	Refresh time.Duration `yaml:"refresh" default:"5m" min:"0s" max:"24h" doc:"How often client secrets, private keys and webhook tokens in AWS (aws-secretsmanager:, aws-ssm:) are read again while gapless runs; at least 10s. Those in files are read every 10s. With 0s none is read by the clock, but credentials when Auth0 refuses them, at most once a minute, and all on SIGHUP. Variables of the environment cannot change while a process runs. The key of redaction is read at the start and on SIGHUP alone."`
 }
 
 // Webhook is the listener that Auth0 pushes to.
