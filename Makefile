@@ -37,7 +37,7 @@ PLAIN := \
 	TestDownLongerThanRetention TestPushAndPoll TestPollHealsThePush TestSilentPush TestWebhookSurvivesSIGKILL \
 	TestWebhookAmongStrangers TestWebhookWithAFullBuffer TestImportGoesOnWhereItWasStopped \
 	TestDamagedStoreIsRestored TestNothingIsLostWithTheStore TestDemoSurvivesSIGKILL TestScripts \
-	TestTroubleOfOneTenant TestDestinationIsDeleted TestQuietTenantIsSafe \
+	TestNothingLostAcrossReloads TestTroubleOfOneTenant TestDestinationIsDeleted TestQuietTenantIsSafe \
 	TestFullDiskDrains TestNothingIsLostOrDoubled TestReplayOfMany TestShortRunsTidy TestShrinks \
 	TestPrepareProperties TestTrimProperties TestExactlyAtTheLimits TestEndlessStream \
 	TestFilesKeepTheContract TestSQSNothingLost TestPageReaderBordersFallAnywhere TestConservation \

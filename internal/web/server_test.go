@@ -221,3 +221,30 @@ func TestSize(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedConfigurationIsTold holds that the page and the status tell that a
+// configuration was refused, and why, and that the exports count as ready nevertheless.
+func TestRefusedConfigurationIsTold(t *testing.T) {
+	t.Parallel()
+	o := overview()
+	o.Configuration = &web.Configuration{
+		LoadedAt: now.Add(-time.Hour), NeedRestart: []string{"data_dir"},
+		FailedAt: now, Error: "gapless.yaml:3:5: <tenants> is wrong", Hint: "Mend it.",
+	}
+	for path, wants := range map[string][]string{
+		"/":              {"refused at 2026-11-23 12:00:00 UTC, the one of 2026-11-23 11:00:00", "&lt;tenants&gt; is wrong", "Mend it.", "after a restart: data_dir"},
+		"/api/v1/status": {`"loaded_at": "2026-11-23T11:00:00Z"`, `"reload_failed_at": "2026-11-23T12:00:00Z"`, `"reload_hint": "Mend it."`, `"data_dir"`},
+		"/readyz":        {"ready"},
+	} {
+		w := get(t, o, nil, http.MethodGet, path)
+		for _, want := range wants {
+			if !strings.Contains(w.Body.String(), want) || w.Code != http.StatusOK {
+				t.Errorf("%s: status %d, no %q:\n%s", path, w.Code, want, w.Body)
+			}
+		}
+	}
+	o.Configuration = &web.Configuration{LoadedAt: now}
+	if page := get(t, o, nil, http.MethodGet, "/").Body.String(); strings.Contains(page, "refused") || !strings.Contains(page, "configuration of 2026-11-23 12:00:00") {
+		t.Errorf("a configuration that is in order shows as\n%s", page)
+	}
+}
