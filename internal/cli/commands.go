@@ -26,6 +26,7 @@ func commands(env *Env) []*cobra.Command {
 		newRunCommand(env),
 		newEmulateCommand(env),
 		newStatusCommand(env),
+		newHealthCommand(env),
 		newImportCommand(env),
 		newCursorCommand(env),
 		newDestinationCommand(env),
