@@ -3,12 +3,15 @@
 # The release that `make lint` uses. It is installed under .tools and not
 # listed in go.mod: docs/adr/0008-tools-outside-go-mod.md says why.
 GOLANGCI_VERSION := v2.15.0
+# The one that tests the chart of deploy/helm.
+HELM_VERSION := v3.22.0
 # And the one that `make vulncheck` uses.
 GOVULNCHECK_VERSION := v1.9.0
 
 GO       ?= go
 TOOLS    := $(CURDIR)/.tools
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+HELM     := $(TOOLS)/helm-$(HELM_VERSION)
 VULNTOOL := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)
 # The vulnerability database; a copy of it is file:///path/to/vulndb.
 VULNDB   := https://vuln.go.dev
@@ -17,7 +20,7 @@ VULNDB   := https://vuln.go.dev
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check lint bench crashtest soak fuzz vulncheck dist fmt generate tools clean
+.PHONY: help demo build test check lint bench crashtest soak fuzz vulncheck dist fmt generate tools charttools clean
 
 # How long the long proofs run: make crashtest KILLS=1000, make soak DURATION=1h,
 # make fuzz FUZZTIME=5m PACKAGES=./internal/event
@@ -98,6 +101,8 @@ generate: ## regenerate the catalogue and the reference pages
 
 tools: $(GOLANGCI) ## install the linter into .tools
 
+charttools: $(HELM) $(TOOLS)/kubecheck ## install what the tests of the Helm chart need into .tools
+
 clean: ## remove what the other targets made
 	rm -rf dist bin
 
@@ -112,3 +117,14 @@ $(VULNTOOL):
 	@GOFLAGS= GOBIN=$(TOOLS) $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) || \
 		{ echo "vulncheck: NOT CHECKED: govulncheck $(GOVULNCHECK_VERSION) could not be built; it comes from the module proxy" >&2; exit 4; }
 	@mv $(TOOLS)/govulncheck $@
+
+$(HELM):
+	@echo "building helm $(HELM_VERSION) into .tools; this takes some minutes, once"
+	@mkdir -p $(TOOLS)
+	@GOFLAGS= GOBIN=$(TOOLS) $(GO) install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+	@mv $(TOOLS)/helm $@
+
+# A module of its own, so that what it needs stays out of go.mod.
+$(TOOLS)/kubecheck: $(wildcard scripts/kubecheck/*)
+	@mkdir -p $(TOOLS)
+	@cd scripts/kubecheck && GOFLAGS= $(GO) build -o $@ .
