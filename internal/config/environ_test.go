@@ -12,6 +12,19 @@ import (
 // other returns, for a variable, a value that is valid and not its default.
 func other(name string) string {
 	endings := []struct{ end, value string }{
+		{"SETUP_NAME", "other"},
+		{"SETUP_LEAVE_OUT", "alarms"},
+		{"DELETION_PROTECTION", "true"},
+		{"EXISTING_GROUPS", "change"},
+		{"RUN_ON", "ec2"},
+		{"OIDC_PROVIDER", "https://oidc.example.com/id/1"},
+		{"SETUP_GITHUB_REPOSITORY", "a/b"},
+		{"ALARM_TOPICS", "arn:aws:sns:eu-central-1:123456789012:security"},
+		{"SETUP_PUSH", "eventbridge"},
+		{"WEBHOOK_URL", "https://logs.example.com"},
+		{"SETUP_CATEGORIES", "user.fail"},
+		{"PII_FIELDS", "email"},
+		{"PII_METHOD", "hash"},
 		{"DATA_DIR", "/elsewhere"},
 		{"LISTEN", "127.0.0.1:9"},
 		{"LOG_LEVEL", "debug"},

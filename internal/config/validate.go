@@ -77,6 +77,7 @@ func (l *loader) validate() {
 		l.complain("secrets.refresh", every.String()+" is less than "+minRefresh.String(), "Set 10s or more, or 0s to read secrets again only when they are refused and on SIGHUP.")
 	}
 	l.checkQueues()
+	l.checkSetup(&c.Setup)
 }
 
 // checkLeaf checks a value against the tags of its field.

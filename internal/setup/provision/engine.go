@@ -1,0 +1,173 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/setup/stack"
+)
+
+// Options are what a person decides about plans.
+type Options struct {
+	// ChangeExisting lets log groups that others made be given what is configured.
+	ChangeExisting bool
+	// DeleteEventsOf are names of log groups that may be removed with their events.
+	DeleteEventsOf []string
+	// Wait waits for a time, or returns an error when ctx ends before; nil waits by the
+	// clock.
+	Wait func(ctx context.Context, d time.Duration) error
+}
+
+// An Engine makes plans and carries them out. It is not for concurrent use; two
+// processes may have one each.
+type Engine struct {
+	options   Options
+	providers map[stack.Kind]Provider
+	values    Values
+}
+
+// errNoProvider says that nobody knows a kind.
+var errNoProvider = errors.New("no provider knows it")
+
+// New makes an engine. values are what is known before, such as stack.Account; they
+// are not kept. No two providers may know the same kind.
+func New(o Options, values Values, providers ...Provider) (*Engine, error) {
+	e := &Engine{options: o, providers: map[stack.Kind]Provider{}, values: maps.Clone(values)}
+	if e.values == nil {
+		e.values = Values{}
+	}
+	if e.options.Wait == nil {
+		e.options.Wait = wait
+	}
+	for _, p := range providers {
+		for _, k := range p.Kinds() {
+			if e.providers[k] != nil {
+				return nil, fmt.Errorf("make engine: two providers know %s", k)
+			}
+			e.providers[k] = p
+		}
+	}
+	return e, nil
+}
+
+// wait waits by the clock.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("wait: %w", context.Cause(ctx))
+	case <-t.C:
+		return nil
+	}
+}
+
+// Plan says what is to be done so that everything of a stack is there. It changes
+// nothing. Its errors are *StepError.
+func (e *Engine) Plan(ctx context.Context, s stack.Stack) (Plan, error) {
+	p := Plan{Notes: s.Notes}
+	for _, r := range s.Resources {
+		step, err := e.consider(ctx, r)
+		if err != nil {
+			return Plan{}, err
+		}
+		p.Steps = append(p.Steps, step)
+	}
+	return p, nil
+}
+
+// PlanRemoval says what is to be done so that nothing of a stack is there that this
+// program has made. It changes nothing. Its errors are *StepError.
+func (e *Engine) PlanRemoval(ctx context.Context, s stack.Stack) (Plan, error) {
+	var p Plan
+	for _, r := range slices.Backward(s.Resources) {
+		step, err := e.considerRemoval(ctx, r)
+		if err != nil {
+			return Plan{}, err
+		}
+		p.Steps = append(p.Steps, step)
+	}
+	return p, nil
+}
+
+// find asks the provider of a resource.
+func (e *Engine) find(ctx context.Context, r stack.Resource) (Provider, Found, error) {
+	p := e.providers[r.ID().Kind]
+	if p == nil {
+		return nil, Found{}, &StepError{ID: r.ID(), Doing: "look for", Err: errNoProvider}
+	}
+	have, err := p.Find(ctx, r, e.values)
+	if err != nil {
+		return nil, Found{}, &StepError{ID: r.ID(), Doing: "look for", Err: err}
+	}
+	return p, have, nil
+}
+
+// consider says what is to be done about a resource.
+func (e *Engine) consider(ctx context.Context, r stack.Resource) (Step, error) {
+	_, have, err := e.find(ctx, r)
+	if err != nil {
+		return Step{}, err
+	}
+	s := Step{Resource: r, Have: have, Note: have.Note, Differences: differences(r, have.Resource, e.values)}
+	mayChange := slices.ContainsFunc(s.Differences, func(d Difference) bool { return !d.Fixed })
+	switch {
+	case have.Resource == nil:
+		s.Action = ActionCreate
+	case len(s.Differences) == 0:
+		s.Action = ActionKeep
+	case !have.Ours && !e.changesForeign(r):
+		s.Action = ActionForeign
+	case !mayChange:
+		s.Action = ActionStuck
+	default:
+		s.Action = ActionChange
+	}
+	return s, nil
+}
+
+// changesForeign reports whether what others made of a kind is changed.
+func (e *Engine) changesForeign(r stack.Resource) bool {
+	kind := r.ID().Kind
+	return e.options.ChangeExisting && (kind == stack.KindLogGroup || kind == stack.KindIndexPolicy)
+}
+
+// considerRemoval says whether a resource is to be removed.
+func (e *Engine) considerRemoval(ctx context.Context, r stack.Resource) (Step, error) {
+	_, have, err := e.find(ctx, r)
+	if err != nil {
+		return Step{}, err
+	}
+	s := Step{Resource: r, Have: have, Note: have.Note}
+	switch {
+	case have.Resource == nil:
+		s.Action = ActionGone
+	case !have.Ours:
+		s.Action = ActionForeign
+		if s.Note == "" {
+			s.Note = "gapless did not make it"
+		}
+	case have.HoldsEvents && !slices.Contains(e.options.DeleteEventsOf, groupOf(r)):
+		s.Action = ActionForeign
+		s.Note = "it holds events"
+	default:
+		s.Action = ActionRemove
+	}
+	return s, nil
+}
+
+// groupOf returns the name of the log group that the events of a resource lie in.
+func groupOf(r stack.Resource) string {
+	switch r := r.(type) {
+	case *stack.LogGroup:
+		return r.Name
+	case *stack.LogStream:
+		return r.Group
+	default:
+		return ""
+	}
+}
