@@ -66,6 +66,19 @@ func piiFields() []string {
 // setupTag is the tag that setup knows by what it made.
 const setupTag = "gapless:setup"
 
+// RemoteReferences returns the references to secrets that are kept in AWS, each once,
+// in the order of the configuration.
+func (c *Config) RemoteReferences() (refs []Secret) {
+	c.walk(func(l leaf) {
+		for _, s := range l.field.secretsIn(l.value) {
+			if s.IsRemote() && !slices.Contains(refs, s) {
+				refs = append(refs, s)
+			}
+		}
+	})
+	return refs
+}
+
 // checkSetup checks the section setup.
 func (l *loader) checkSetup(s *Setup) {
 	if !matches(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`, s.Name) {

@@ -76,6 +76,8 @@ func (e *Engine) carryOut(ctx context.Context, s Step) (note string, err error) 
 		return "it is as wanted already", nil
 	case ActionForeign:
 		return "it is somebody else's now", nil
+	case ActionSkip:
+		return now.Note, nil
 	case ActionStuck:
 		return "it can never be changed", nil
 	case ActionCreate:

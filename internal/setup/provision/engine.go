@@ -15,6 +15,9 @@ import (
 type Options struct {
 	// ChangeExisting lets log groups that others made be given what is configured.
 	ChangeExisting bool
+	// Emulated says that AWS is an endpoint of somebody else's, which may not know
+	// everything: what it does not know is left out, and the plan says so.
+	Emulated bool
 	// DeleteEventsOf are names of log groups that may be removed with their events.
 	DeleteEventsOf []string
 	// Wait waits for a time, or returns an error when ctx ends before; nil waits by the
@@ -107,13 +110,28 @@ func (e *Engine) find(ctx context.Context, r stack.Resource) (Provider, Found, e
 	return p, have, nil
 }
 
+// skip returns the step for a resource that an endpoint does not know; false when an
+// error is another one.
+func (e *Engine) skip(r stack.Resource, err error) (Step, bool) {
+	if !unsupported(err, e.options.Emulated) {
+		return Step{}, false
+	}
+	return Step{Action: ActionSkip, Resource: r, Note: "the endpoint does not know it"}, true
+}
+
 // consider says what is to be done about a resource.
 func (e *Engine) consider(ctx context.Context, r stack.Resource) (Step, error) {
 	_, have, err := e.find(ctx, r)
+	if s, skipped := e.skip(r, err); skipped {
+		return s, nil
+	}
 	if err != nil {
 		return Step{}, err
 	}
 	s := Step{Resource: r, Have: have, Note: have.Note, Differences: differences(r, have.Resource, e.values)}
+	if have.Resource != nil && !have.Ours { // it is not to be marked as ours
+		s.Differences = slices.DeleteFunc(s.Differences, func(d Difference) bool { return d.Path == "tags."+stack.ManagedBy })
+	}
 	mayChange := slices.ContainsFunc(s.Differences, func(d Difference) bool { return !d.Fixed })
 	switch {
 	case have.Resource == nil:
@@ -138,9 +156,17 @@ func (e *Engine) changesForeign(r stack.Resource) bool {
 
 // considerRemoval says whether a resource is to be removed.
 func (e *Engine) considerRemoval(ctx context.Context, r stack.Resource) (Step, error) {
-	_, have, err := e.find(ctx, r)
+	p, have, err := e.find(ctx, r)
+	if s, skipped := e.skip(r, err); skipped {
+		return s, nil
+	}
 	if err != nil {
 		return Step{}, err
+	}
+	if i, ok := p.(Inspector); ok && have.Resource != nil {
+		if have, err = i.Inspect(ctx, have); err != nil {
+			return Step{}, &StepError{ID: r.ID(), Doing: "look into", Err: err}
+		}
 	}
 	s := Step{Resource: r, Have: have, Note: have.Note}
 	switch {
@@ -153,7 +179,7 @@ func (e *Engine) considerRemoval(ctx context.Context, r stack.Resource) (Step, e
 		}
 	case have.HoldsEvents && !slices.Contains(e.options.DeleteEventsOf, groupOf(r)):
 		s.Action = ActionForeign
-		s.Note = "it holds events"
+		s.Note = "it holds events, or that cannot be seen"
 	default:
 		s.Action = ActionRemove
 	}

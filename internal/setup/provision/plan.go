@@ -22,6 +22,8 @@ const (
 	ActionStuck Action = "cannot change"
 	// ActionForeign is for what is there, differs, and was made by others.
 	ActionForeign Action = "leave"
+	// ActionSkip is for what the endpoint does not know.
+	ActionSkip Action = "skip"
 	// ActionGone is for what was to be removed and is not there.
 	ActionGone Action = "gone"
 )

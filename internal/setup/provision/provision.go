@@ -46,3 +46,9 @@ type Provider interface {
 	// Remove takes away what Find has returned. What is gone already is no error.
 	Remove(ctx context.Context, have Found) error
 }
+
+// An Inspector is a Provider that can look closer at what it has found before that is
+// removed: whether it holds events, and whether it goes by itself.
+type Inspector interface {
+	Inspect(ctx context.Context, have Found) (Found, error)
+}

@@ -37,6 +37,12 @@ type Options struct {
 	Tags map[string]string
 	// Protected turns on the deletion protection of log groups.
 	Protected bool
+	// Account is the number of the account that is set up; empty when it is not known.
+	// It decides whether a destination that has a role lies there.
+	Account string
+	// AsDestination says that all destinations are set up in their own account: the
+	// policy is then for their role_arn, which must be there already.
+	AsDestination bool
 	// RunOn is one of the constants Run….
 	RunOn string
 	// Cluster, Namespace and ServiceAccount are of EKS.
