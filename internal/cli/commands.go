@@ -23,6 +23,7 @@ func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
 		newDemoCommand(env),
 		newInitCommand(env),
+		newSetupCommand(env),
 		newRunCommand(env),
 		newEmulateCommand(env),
 		newStatusCommand(env),

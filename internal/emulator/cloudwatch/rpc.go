@@ -76,17 +76,22 @@ func find(name string) (operation, bool) {
 // operations is the API, built once.
 var operations = sync.OnceValue(func() map[string]operation {
 	return map[string]operation{
+		"AssociateKmsKey":               operationOf("AssociateKmsKey", (*Server).associateKey),
 		"CreateLogGroup":                operationOf("CreateLogGroup", (*Server).createLogGroup),
 		"CreateLogStream":               operationOf("CreateLogStream", (*Server).createLogStream),
+		"DeleteIndexPolicy":             operationOf("DeleteIndexPolicy", (*Server).deleteIndexPolicy),
 		"DeleteLogGroup":                operationOf("DeleteLogGroup", (*Server).deleteLogGroup),
 		"DeleteLogStream":               operationOf("DeleteLogStream", (*Server).deleteLogStream),
 		"DeleteRetentionPolicy":         operationOf("DeleteRetentionPolicy", (*Server).deleteRetentionPolicy),
+		"DescribeIndexPolicies":         operationOf("DescribeIndexPolicies", (*Server).describeIndexPolicies),
 		"DescribeLogGroups":             operationOf("DescribeLogGroups", (*Server).describeLogGroups),
 		"DescribeLogStreams":            operationOf("DescribeLogStreams", (*Server).describeLogStreams),
+		"DisassociateKmsKey":            operationOf("DisassociateKmsKey", (*Server).disassociateKey),
 		"FilterLogEvents":               operationOf("FilterLogEvents", (*Server).filterLogEvents),
 		"GetLogEvents":                  operationOf("GetLogEvents", (*Server).getLogEvents),
 		"ListTagsForResource":           operationOf("ListTagsForResource", (*Server).listTagsForResource),
 		"ListTagsLogGroup":              operationOf("ListTagsLogGroup", (*Server).listTagsLogGroup),
+		"PutIndexPolicy":                operationOf("PutIndexPolicy", (*Server).putIndexPolicy),
 		"PutLogEvents":                  operationOf("PutLogEvents", (*Server).putLogEvents),
 		"PutLogGroupDeletionProtection": operationOf("PutLogGroupDeletionProtection", (*Server).putDeletionProtection),
 		"PutRetentionPolicy":            operationOf("PutRetentionPolicy", (*Server).putRetentionPolicy),

@@ -54,6 +54,8 @@ type logGroup struct {
 	KMSKey    string            `json:"kmsKey,omitempty"`
 	Protected bool              `json:"protected,omitempty"`
 	Tags      map[string]string `json:"tags,omitempty"`
+	Indexes   string            `json:"indexes,omitempty"` // the document of its index policy
+	Indexed   int64             `json:"indexed,omitempty"` // when that was put
 
 	streams map[string]*logStream
 	bytes   int64 // size of all events, expired ones included

@@ -81,7 +81,7 @@ func (a *AWS) In(region string) aws.Config {
 func (a *AWS) Values(ctx context.Context) (Values, error) {
 	out, err := sts.NewFromConfig(a.In("")).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return nil, fmt.Errorf("ask AWS for the account: %w", err)
+		return nil, failed("ask AWS for the account", err)
 	}
 	partition := "aws"
 	if parts := strings.SplitN(aws.ToString(out.Arn), ":", 3); len(parts) == 3 && parts[1] != "" {

@@ -11,6 +11,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 
+	"github.com/gaplesslogs/gapless/internal/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/setup/stack"
 )
 
@@ -18,6 +19,9 @@ import (
 func failed(doing string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if op, ok := errors.AsType[*smithy.OperationError](err); ok { // its text may quote the request
+		return cloudwatch.ExplainAWS(doing, op.OperationName, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
