@@ -33,7 +33,9 @@ func (*logsProvider) Kinds() []stack.Kind {
 }
 
 // client returns a client for a Region.
-func (p *logsProvider) client(region string) *logs.Client { return logs.NewFromConfig(p.aws.In(region)) }
+func (p *logsProvider) client(region string) *logs.Client {
+	return logs.NewFromConfig(p.aws.In(region))
+}
 
 // Find implements Provider.
 func (p *logsProvider) Find(ctx context.Context, want stack.Resource, _ Values) (Found, error) {
