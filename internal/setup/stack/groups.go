@@ -19,6 +19,8 @@ const (
 type target struct {
 	// path is that of the destination in the configuration, for messages.
 	path string
+	// name is TENANT/NAME, as --destination takes it.
+	name string
 	cw   *config.CloudWatch
 	aws  config.AWS
 	// group and stream have the tenant in the place of {tenant}; other placeholders
@@ -30,14 +32,14 @@ type target struct {
 func targets(cfg *config.Config) (out []target) {
 	for i := range cfg.Tenants {
 		t := &cfg.Tenants[i]
-		add := func(path string, cw *config.CloudWatch, aws config.AWS) {
+		add := func(path, sink string, cw *config.CloudWatch, aws config.AWS) {
 			name := strings.NewReplacer("{tenant}", t.Name)
-			out = append(out, target{path, cw, aws, name.Replace(cw.LogGroup), name.Replace(cw.LogStream)})
+			out = append(out, target{path, t.Name + "/" + sink, cw, aws, name.Replace(cw.LogGroup), name.Replace(cw.LogStream)})
 		}
-		add(fmt.Sprintf("tenants.%d.cloudwatch", i), &t.CloudWatch, cfg.AWSFor(*t))
+		add(fmt.Sprintf("tenants.%d.cloudwatch", i), "cloudwatch", &t.CloudWatch, cfg.AWSFor(*t))
 		for n := range t.Destinations {
 			d := &t.Destinations[n]
-			add(fmt.Sprintf("tenants.%d.destinations.%d", i, n), &d.CloudWatch, cfg.AWSForDestination(*d))
+			add(fmt.Sprintf("tenants.%d.destinations.%d", i, n), d.Name, &d.CloudWatch, cfg.AWSForDestination(*d))
 		}
 	}
 	return out
@@ -80,7 +82,7 @@ func addGroups(cfg *config.Config, o Options, s *Stack) error {
 		}
 		switch {
 		case !t.here(&o):
-			s.note("%s is reached by the role %s: its log group is made in that account, with `gapless setup apply --destination %s` and credentials of it.", t.path, t.aws.RoleARN, t.path)
+			s.note("%s is reached by the role %s: its log group is made in that account, with `gapless setup apply --destination %s` and credentials of it.", t.path, t.aws.RoleARN, t.name)
 			continue
 		case templated(t.group):
 			s.note("The log group %s (%s) depends on events: gapless makes such groups itself when they are needed, and field indexes, queries and alarms leave them out.", t.group, t.path)
