@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gaplesslogs/gapless/internal/app"
+	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/emulator"
 	"github.com/gaplesslogs/gapless/internal/emulator/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/emulator/tenant"
@@ -115,7 +116,7 @@ func TestPermissionsAreThoseOfTheDocs(t *testing.T) {
 	p := readPolicy(t)
 	t.Run("the policy alone", func(t *testing.T) {
 		t.Parallel()
-		aws, auth0 := exportUnder(t, p.text, false)
+		aws, auth0 := exportUnder(t, export{policy: func(*testing.T, *config.Config) string { return p.text }})
 		if d := cmp.Diff(slices.Sorted(slices.Values(append(slices.Clone(p.actions), "logs:DescribeLogGroups"))), aws); d != "" {
 			t.Errorf("the policy, with what is tried and may be refused, differs from the calls (-policy +calls):\n%s", d)
 		}
@@ -127,25 +128,35 @@ func TestPermissionsAreThoseOfTheDocs(t *testing.T) {
 		t.Parallel()
 		// Tags are given with CreateLogGroup: their permission has no call.
 		want := slices.DeleteFunc(append(slices.Clone(p.actions), p.added...), func(a string) bool { return a == "logs:TagResource" })
-		aws, _ := exportUnder(t, p.with(t, p.added), true)
+		aws, _ := exportUnder(t, export{policy: func(*testing.T, *config.Config) string { return p.with(t, p.added) }, settings: true})
 		if d := cmp.Diff(slices.Sorted(slices.Values(want)), aws); d != "" {
 			t.Errorf("the policy and the tables differ from the calls (-policy +calls):\n%s", d)
 		}
 	})
 }
 
+// An export says under what events are exported.
+type export struct {
+	// policy returns the policy for a configuration.
+	policy func(*testing.T, *config.Config) string
+	// settings has the group be given a retention and tags.
+	settings bool
+	// before is called with the endpoint and the key of an administrator; nil does nothing.
+	before func(t *testing.T, cfg *config.Config, endpoint http.Handler, admin credentials.StaticCredentialsProvider)
+}
+
 // exportUnder exports the events of a tenant under a policy, one call's answer
 // being lost, and returns what was asked of both sides.
-func exportUnder(t *testing.T, policy string, settings bool) (awsCalls, auth0Calls []string) {
+func exportUnder(t *testing.T, under export) (awsCalls, auth0Calls []string) {
 	t.Helper()
-	const key, secret, name = "AKIDEXAMPLE", "example-secret", "dev-tenant"
+	const key, adminKey, secret, name = "AKIDEXAMPLE", "AKIDADMIN", "example-secret", "dev-tenant"
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, dir, tenant.Unlimited, name)
 		defer w.close(t.Context(), t)
 		s := w.sites[0]
 		w.cfg.AWS.Region = "ap-northeast-1"
-		if settings {
+		if under.settings {
 			w.cfg.Tenants[0].CloudWatch.RetentionDays = 30
 			w.cfg.Tenants[0].CloudWatch.Tags = map[string]string{"team": "security"}
 		}
@@ -153,9 +164,14 @@ func exportUnder(t *testing.T, policy string, settings bool) (awsCalls, auth0Cal
 			t.Fatal(err)
 		}
 		var err error
-		s.cloudwatch, err = cloudwatch.New(cloudwatch.Options{Faults: s.aws, AccessKeys: []cloudwatch.AccessKey{{ID: key, Secret: secret, Policy: policy}}})
+		s.cloudwatch, err = cloudwatch.New(cloudwatch.Options{Faults: s.aws, AccessKeys: []cloudwatch.AccessKey{
+			{ID: key, Secret: secret, Policy: under.policy(t, w.cfg)}, {ID: adminKey, Secret: secret},
+		}})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if under.before != nil {
+			under.before(t, w.cfg, s.cloudwatch, credentials.NewStaticCredentialsProvider(adminKey, secret, ""))
 		}
 		aws, auth0 := &calls{next: s.watch(s.cloudwatch), ops: map[string]bool{}}, &calls{next: s.tenant, ops: map[string]bool{}}
 		w.hosts["logs-"+name+".example.com"], w.hosts[name+".example.com"] = emulator.Transport(aws), emulator.Transport(auth0)
