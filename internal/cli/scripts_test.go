@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "start": start, "interrupt": interrupt, "await": await, "eventually": eventually, "occupy": occupy,
-			"post": postBody, "hangup": hangup,
+			"post": postBody, "hangup": hangup, "account": account,
 		},
 	})
 }
