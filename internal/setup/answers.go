@@ -63,6 +63,9 @@ type place struct {
 	supply string
 	// once says that gapless is started again and again, and ends by itself.
 	once bool
+	// runOn is what setup.run_on is. Where needs is not empty it needs more, which
+	// nobody was asked for: it is then an example.
+	runOn, needs string
 }
 
 // keyIsLast is said wherever a key may be needed.
@@ -76,42 +79,49 @@ func places() map[string]place {
 			title:    "this machine, as you",
 			identity: "Credentials come from the AWS SDK's chain: 'aws sso login' with a profile gives some that expire." + keyIsLast,
 			supply:   "in the shell that starts gapless",
+			runOn:    "none",
 		},
 		"ec2": {
 			title: "an EC2 instance", dataDir: varLib,
 			disk:     "On an EBS volume that outlives the instance.",
 			identity: "Credentials come from the role of the instance (instance profile): no key.",
 			supply:   "in the environment of the service",
+			runOn:    "ec2",
 		},
 		"ecs": {
 			title: "Amazon ECS", dataDir: varLib, listen: "0.0.0.0:8080",
 			disk:     "Mount an EBS volume here that outlives the task: without it each new task exports everything again.",
 			identity: "Credentials come from the task role: no key.",
 			supply:   "in the task definition, as secrets with valueFrom",
+			runOn:    "ecs",
 		},
 		"eks": {
 			title: "Amazon EKS", dataDir: varLib, listen: "0.0.0.0:8080",
 			disk:     "Mount a PersistentVolumeClaim on EBS here, and run one replica.",
 			identity: "Credentials come from EKS Pod Identity or IRSA, a role for the service account: no key.",
 			supply:   "in the pod, from a Secret",
+			runOn:    "eks-pod-identity", needs: "eks: {cluster: prod}",
 		},
 		"lambda": {
 			title: "AWS Lambda", dataDir: "/mnt/gapless", noListen: true, once: true,
 			disk:     "/tmp does not outlive a Lambda environment, so mount a file system here, and set the reserved concurrency to 1. On EFS locks may not work: ECS with a disk is the better place. gapless is no Lambda handler; your function starts gapless run --once.",
 			identity: "Credentials come from the execution role of the function: no key.",
 			supply:   "in the environment of the function",
+			runOn:    "lambda",
 		},
 		"github": {
 			title: "GitHub Actions", dataDir: "./gapless-data", noListen: true, once: true,
 			disk:     "Keep it between runs with actions/cache, and allow one run at a time with concurrency: a run that finds it empty exports everything again.",
 			identity: "Credentials come from aws-actions/configure-aws-credentials with a role for GitHub's OIDC provider: no key.",
 			supply:   "as env of the step, from the secrets of the repository",
+			runOn:    "github", needs: "github: {repository: example/gapless-export}",
 		},
 		"other": {
 			title: "somewhere else", dataDir: varLib,
 			disk:     "On a local disk that outlives the machine's restarts.",
 			identity: "IAM Roles Anywhere gives credentials that expire to machines outside of AWS." + keyIsLast,
 			supply:   "in the environment of the service",
+			runOn:    "roles-anywhere", needs: "roles_anywhere: {ca_file: /etc/gapless/ca.pem}",
 		},
 	}
 }

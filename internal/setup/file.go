@@ -43,6 +43,7 @@ func (a Answers) File() []byte {
 		w.webhook(a)
 	}
 	w.tenant(a)
+	w.setup(at)
 	if a.Slack {
 		fmt.Fprintf(&w.out, slackBlock, a.SlackSuccess)
 	}
@@ -165,6 +166,18 @@ func (w *writer) webhook(a Answers) {
 	w.section("webhook.tls", "")
 	w.set("webhook.tls.cert_file", a.CertFile, "")
 	w.set("webhook.tls.key_file", a.KeyFile, "")
+}
+
+// setup writes what "gapless setup" makes an identity for.
+func (w *writer) setup(at place) {
+	w.out.WriteString("\n")
+	d, _ := config.Describe("setup")
+	w.comment("", d.Summary+" run_on says where gapless runs, and so which identity of AWS it has: docs/setup.md.")
+	if at.needs != "" {
+		w.out.WriteString("#setup: {run_on: " + at.runOn + ", " + at.needs + "}\n")
+		return
+	}
+	w.out.WriteString("setup:\n  run_on: " + at.runOn + "\n")
 }
 
 // tenant writes the tenant.

@@ -216,11 +216,32 @@ func TestNextExists(t *testing.T) {
 		if where == "lambda" || where == "github" {
 			run = "gapless run --once --config x.yaml"
 		}
-		if want := []string{"export AUTH0_CLIENT_SECRET=...", "gapless config check --config x.yaml", run}; !slices.Equal(next[len(next)-3:], want) {
+		commands := slices.DeleteFunc(slices.Clone(next), func(line string) bool { return strings.HasPrefix(line, "#") })
+		if want := []string{"export AUTH0_CLIENT_SECRET=...", "gapless config check --config x.yaml", "gapless setup plan --config x.yaml", run}; !slices.Equal(commands, want) {
 			t.Errorf("%s: got %q", where, next)
 		}
+		checkRunOn(t, where, a)
 	}
 	if got := fmt.Sprint(setup.Answers{ClientSecret: "aws-ssm:/a\x1b[2J"}.Next("-")); strings.Contains(got, "\x1b") || !strings.Contains(got, "Keep what was printed") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// checkRunOn holds that the file tells setup where gapless runs, or how to tell it.
+func checkRunOn(t *testing.T, where string, a setup.Answers) {
+	t.Helper()
+	want := map[string]string{
+		"here": "setup:\n  run_on: none\n", "ec2": "setup:\n  run_on: ec2\n", "ecs": "setup:\n  run_on: ecs\n", "lambda": "setup:\n  run_on: lambda\n",
+		"eks": "#setup: {run_on: eks-pod-identity, eks: {cluster: prod}}\n", "github": "#setup: {run_on: github, github: {repository: example/gapless-export}}\n",
+		"other": "#setup: {run_on: roles-anywhere, roles_anywhere: {ca_file: /etc/gapless/ca.pem}}\n",
+	}[where]
+	file := string(a.File())
+	if want == "" || !strings.Contains(file, "\n"+want) {
+		t.Errorf("%s: the file lacks %q:\n%s", where, want, file)
+	}
+	file = strings.Replace(file, "\n#setup:", "\nsetup:", 1)
+	cfg, err := config.Load(t.Context(), config.LoadOptions{File: "g.yaml", ReadFile: func(string) ([]byte, error) { return []byte("data_dir: /d\n" + strings.Replace(file, "\ndata_dir:", "\n#data_dir:", 1)), nil }})
+	if err != nil || !strings.Contains(want, "run_on: "+cfg.Setup.RunOn) {
+		t.Errorf("%s: with the comment taken off: %v", where, err)
 	}
 }

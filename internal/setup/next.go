@@ -19,7 +19,6 @@ func (a Answers) Next(file string) []string {
 		lines = append(lines, "# In Auth0, make a log stream: Custom Webhook, with the token below as its Authorization Token and",
 			"# the URL https://HOST/v1/tenants/"+a.Name+"/logs of "+a.WebhookListen+" as others reach it.")
 	}
-	lines = append(lines, "# In AWS, the identity of gapless needs the policy of docs/security.md for this log group.")
 	if file == "-" {
 		file = "gapless.yaml"
 		lines = append(lines, "# Keep what was printed as "+file+".")
@@ -31,7 +30,9 @@ func (a Answers) Next(file string) []string {
 	if at.once {
 		run = "gapless run --once --config " + file
 	}
-	return append(lines, "gapless config check --config "+file, run)
+	return append(lines, "gapless config check --config "+file,
+		"# In AWS, gapless needs a log group and a policy: this shows them, and apply in the place of plan makes them (docs/setup.md).",
+		"gapless setup plan --config "+file, run)
 }
 
 // fetch says how a referenced secret gets to where gapless looks for it.
