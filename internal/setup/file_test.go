@@ -240,7 +240,9 @@ func checkRunOn(t *testing.T, where string, a setup.Answers) {
 		t.Errorf("%s: the file lacks %q:\n%s", where, want, file)
 	}
 	file = strings.Replace(file, "\n#setup:", "\nsetup:", 1)
-	cfg, err := config.Load(t.Context(), config.LoadOptions{File: "g.yaml", ReadFile: func(string) ([]byte, error) { return []byte("data_dir: /d\n" + strings.Replace(file, "\ndata_dir:", "\n#data_dir:", 1)), nil }})
+	cfg, err := config.Load(t.Context(), config.LoadOptions{File: "g.yaml", ReadFile: func(string) ([]byte, error) {
+		return []byte("data_dir: /d\n" + strings.Replace(file, "\ndata_dir:", "\n#data_dir:", 1)), nil
+	}})
 	if err != nil || !strings.Contains(want, "run_on: "+cfg.Setup.RunOn) {
 		t.Errorf("%s: with the comment taken off: %v", where, err)
 	}

@@ -2,6 +2,8 @@ package provision_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -190,4 +192,23 @@ func TestMissingPermissionIsNamed(t *testing.T) {
 			t.Errorf("statement %s", got.Statement())
 		}
 	}
+}
+
+// TestPermissionsOfThePersonWhoApplies makes, changes and removes log groups under the
+// policy of docs/setup.md.
+func TestPermissionsOfThePersonWhoApplies(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "setup.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(page), "```json\n")
+	policy, _, _ := strings.Cut(after, "```")
+	e, _ := newLogs(t, provision.Options{DeleteEventsOf: []string{"/auth0/dev"}}, cloudwatch.AccessKey{ID: "KEY", Secret: "secret", Policy: policy})
+	apply(t, e, logStack(nil), "create log group", "create log stream", "create field indexes")
+	apply(t, e, logStack(func(g *stack.LogGroup) {
+		g.RetentionDays, g.KMSKey, g.Tags["team"] = 0, "", "audit"
+	}), "change log group", "keep log stream", "keep field indexes")
+	apply(t, e, logStack(nil), "change log group", "keep log stream", "keep field indexes")
+	remove(t, e, logStack(nil), "remove field indexes", "leave log stream", "remove log group")
 }
