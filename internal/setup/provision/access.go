@@ -121,6 +121,14 @@ func (p *accessProvider) Remove(ctx context.Context, have Found) error {
 	return h.remove(ctx)
 }
 
+// Inspect implements Inspector.
+func (*accessProvider) Inspect(_ context.Context, have Found) (Found, error) {
+	if _, shared := have.Resource.(*stack.OIDCProvider); shared && have.Ours {
+		have.Note = "roles of others in this account may trust it by now"
+	}
+	return have, nil
+}
+
 // iam returns a client of IAM.
 func (p *accessProvider) iam() *iam.Client { return iam.NewFromConfig(p.aws.In("")) }
 

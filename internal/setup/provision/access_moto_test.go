@@ -1,15 +1,24 @@
 package provision_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/emulator/moto"
@@ -42,12 +51,21 @@ func role(service string) *stack.Role {
 // TestAccessAgainstMoto makes, changes and removes all kinds of IAM that moto knows.
 func TestAccessAgainstMoto(t *testing.T) {
 	t.Parallel()
-	a, err := provision.NewAWS(t.Context(), config.AWS{Region: region, Endpoint: moto.Start(t)}, provision.AWSOptions{
-		Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
-	})
-	if err != nil {
-		t.Fatal(err)
+	endpoint, asked := moto.Start(t), &actionsAsked{next: http.DefaultTransport, names: map[string]bool{}}
+	to := func(client *http.Client) *provision.AWS {
+		a, err := provision.NewAWS(t.Context(), config.AWS{Region: region, Endpoint: endpoint}, provision.AWSOptions{
+			Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""), HTTPClient: client,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
 	}
+	a := to(&http.Client{Transport: asked})
+	t.Cleanup(func() {
+		asked.compare(t)
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections() //nolint:forcetypeassert // it is one
+	})
 	var saved []string
 	access := provision.AccessOptions{Owner: "gapless", Wait: noWait, SaveKey: func(id, secret string) error {
 		saved = append(saved, id+" "+secret)
@@ -58,13 +76,15 @@ func TestAccessAgainstMoto(t *testing.T) {
 		t.Fatalf("%v, %v", values, err)
 	}
 	e := engine(provision.Options{}, provision.NewAccess(a, access))
-	admin := iam.NewFromConfig(a.In(""))
+	admin := iam.NewFromConfig(to(&http.Client{Transport: http.DefaultTransport}).In(""))
 	t.Run("roles", func(t *testing.T) { rolesAgainstMoto(t, e, admin) })
 	t.Run("versions", func(t *testing.T) { versionsAgainstMoto(t, e, admin) })
 	t.Run("users", func(t *testing.T) {
 		s := accessStack(allows("logs:PutLogEvents"), &stack.User{Name: "gapless", Policies: []string{stack.PolicyARN("gapless")}, Tags: mark()}, &stack.AccessKey{User: "gapless"})
 		apply(t, e, s, "create policy", "create user", "create access key")
 		apply(t, e, s, "keep policy", "keep user", "keep access key")
+		tagged(s)
+		apply(t, e, s, "change policy", "change user", "keep access key")
 		if len(saved) != 1 {
 			t.Errorf("%d keys were made", len(saved))
 		}
@@ -87,11 +107,78 @@ func TestAccessAgainstMoto(t *testing.T) {
 	t.Run("things of others", func(t *testing.T) { othersAgainstMoto(t, e, admin) })
 }
 
+// actionsAsked remembers the actions of IAM that are asked for.
+type actionsAsked struct {
+	next  http.RoundTripper
+	mu    sync.Mutex
+	names map[string]bool
+}
+
+// RoundTrip implements http.RoundTripper.
+func (a *actionsAsked) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	a.names[form.Get("Action")] = true
+	a.mu.Unlock()
+	return a.next.RoundTrip(r)
+}
+
+// compare holds that docs/setup.md names each action as one that whoever applies needs,
+// and no other.
+func (a *actionsAsked) compare(t *testing.T) {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "setup.md"))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	named := map[string]bool{"GetCallerIdentity": true}
+	for _, m := range regexp.MustCompile(`iam:([A-Za-z]+)`).FindAllStringSubmatch(string(page), -1) {
+		named[m[1]] = true
+	}
+	delete(named, "PassRole")                           // is checked, and has no call
+	delete(named, "AddClientIDToOpenIDConnectProvider") // moto does not know it
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if d := cmp.Diff(named, a.names); d != "" && !t.Failed() {
+		t.Errorf("docs/setup.md and the calls differ (-page +calls):\n%s", d)
+	}
+}
+
+// tagged gives all of a stack that takes tags one more.
+func tagged(s stack.Stack) {
+	more := map[string]string{stack.ManagedBy: "gapless", "cost": "1"}
+	for _, r := range s.Resources {
+		switch r := r.(type) {
+		case *stack.Policy:
+			r.Tags = more
+		case *stack.Role:
+			r.Tags = more
+		case *stack.User:
+			r.Tags = more
+		case *stack.InstanceProfile:
+			r.Tags = more
+		case *stack.OIDCProvider:
+			r.Tags = more
+		}
+	}
+}
+
 // rolesAgainstMoto walks through what lends roles.
 func rolesAgainstMoto(t *testing.T, e *provision.Engine, admin *iam.Client) {
 	t.Helper()
 	s := accessStack(allows("logs:PutLogEvents"), role("ec2.amazonaws.com"), &stack.InstanceProfile{Name: "gapless", Role: "gapless", Tags: mark()})
 	apply(t, e, s, "create policy", "create role", "create instance profile")
+	tagged(s)
+	apply(t, e, s, "change policy", "change role", "change instance profile")
 	apply(t, e, accessStack(allows("logs:PutLogEvents"), role("ecs-tasks.amazonaws.com")), "keep policy", "change role")
 	out, err := admin.CreatePolicy(t.Context(), &iam.CreatePolicyInput{PolicyName: aws.String("theirs"), PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}`)})
 	if err != nil {
@@ -110,6 +197,8 @@ func rolesAgainstMoto(t *testing.T, e *provision.Engine, admin *iam.Client) {
 	oidc := &stack.OIDCProvider{URL: "token.actions.githubusercontent.com", Audiences: []string{"sts.amazonaws.com"}, Tags: mark()}
 	s = stack.Stack{Resources: []stack.Resource{oidc}}
 	apply(t, e, s, "create OpenID Connect provider")
+	tagged(s)
+	apply(t, e, s, "change OpenID Connect provider")
 	remove(t, e, s, "remove OpenID Connect provider")
 }
 

@@ -212,3 +212,30 @@ func TestPermissionsOfThePersonWhoApplies(t *testing.T) {
 	apply(t, e, logStack(nil), "change log group", "keep log stream", "keep field indexes")
 	remove(t, e, logStack(nil), "remove field indexes", "leave log stream", "remove log group")
 }
+
+// TestMakingTwice lets two processes make the same at once: what is ours already is
+// fine, and what is somebody else's is an error.
+func TestMakingTwice(t *testing.T) {
+	t.Parallel()
+	server, err := cloudwatch.New(cloudwatch.Options{AccessKeys: []cloudwatch.AccessKey{{ID: "KEY", Secret: "secret"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }() // it keeps nothing on disk
+	p := provision.NewLogs(reach(t, server, "KEY"), "gapless")
+	for range 2 {
+		for _, r := range logStack(nil).Resources {
+			if err := p.Make(t.Context(), r, provision.Values{}); err != nil {
+				t.Errorf("make %s: %v", r.ID(), err)
+			}
+		}
+	}
+	theirs := logStack(func(g *stack.LogGroup) { g.Name, g.Tags, g.Protected = "/theirs", map[string]string{"team": "other"}, false }).Resources[0]
+	if err := p.Make(t.Context(), theirs, provision.Values{}); err != nil {
+		t.Fatal(err)
+	}
+	ours := logStack(func(g *stack.LogGroup) { g.Name = "/theirs" }).Resources[0]
+	if err := p.Make(t.Context(), ours, provision.Values{}); err == nil || !strings.Contains(err.Error(), "AlreadyExists") {
+		t.Errorf("a group of others: %v", err)
+	}
+}
