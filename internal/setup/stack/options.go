@@ -57,6 +57,9 @@ type Options struct {
 	CACertificate, CommonName string
 	// Topics are ARNs of topics of SNS that alarms tell.
 	Topics []string
+	// Thresholds replace those of alarms, by the Slug of their Watch; 0 leaves an alarm
+	// out.
+	Thresholds map[string]int
 	// Push is one of the constants Push….
 	Push string
 	// WebhookURL is the base URL under which Auth0 reaches webhook.listen.
