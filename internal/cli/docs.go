@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/setup/stack"
 )
 
 // docsHead opens docs/cli.md.
@@ -40,7 +41,7 @@ func newDocsCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "docs",
 		GroupID: groupOther,
-		Short:   "Write the reference pages cli.md and config.md",
+		Short:   "Write the generated pages cli.md, config.md and setup-queries.md",
 		Example: "  gapless docs --dir docs",
 		Args:    noArgs,
 		Hidden:  true,
@@ -64,7 +65,7 @@ type page struct{ name, text string }
 
 // pages returns the generated pages.
 func pages(root *cobra.Command) []page {
-	return []page{{"cli.md", commandDocs(root)}, {"config.md", config.Markdown()}}
+	return []page{{"cli.md", commandDocs(root)}, {"config.md", config.Markdown()}, {"setup-queries.md", stack.QueriesMarkdown()}}
 }
 
 // commandDocs returns docs/cli.md.
