@@ -58,6 +58,13 @@ for each alarm, and 0 leaves the alarm out. No alarm says that *nothing* arrives
 ` + "`gapless-TENANT`" + ` (dots of the name become hyphens) shows the last 24 hours: the states of the alarms; graphs of logins, attacks, second
 factors, admin changes, tokens and limits; how many events arrive and how late; and tables of the queries that answer the first questions.
 
+## Permissions
+
+Whoever applies these parts needs ` + "`logs:DescribeQueryDefinitions`, `logs:PutQueryDefinition`, `logs:DescribeMetricFilters`, `logs:PutMetricFilter`" + `,
+` + "`cloudwatch:DescribeAlarms`, `cloudwatch:ListTagsForResource`, `cloudwatch:PutMetricAlarm`, `cloudwatch:TagResource`, `cloudwatch:GetDashboard`" + ` and
+` + "`cloudwatch:PutDashboard`; to take them away `logs:DeleteQueryDefinition`, `logs:DeleteMetricFilter`, `cloudwatch:DeleteAlarms`" + ` and
+` + "`cloudwatch:DeleteDashboards`" + `. gapless itself needs none of them to run.
+
 ## The queries
 
 Text to change and to keep, as it is saved.
