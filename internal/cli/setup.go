@@ -161,6 +161,7 @@ func (r *setupRun) engine(a *provision.AWS, values provision.Values) (*provision
 	}, values,
 		provision.NewLogs(a, owner),
 		provision.NewAccess(a, access),
+		provision.NewInsights(a, owner),
 	)
 }
 

@@ -73,6 +73,7 @@ func other(name string) string {
 		{"RETENTION_DAYS", "30"},
 		{"CLASS", "INFREQUENT_ACCESS"},
 		{"TAGS", "a=1,b=x=y"},
+		{"ALARM_THRESHOLDS", "signups=0,tokens=9"},
 		{"MAX_STREAMS", "9"},
 		{"WHEN_FULL", "skip"},
 		{"_FIELDS", "a=tenant,b=text:x=y"},
@@ -134,7 +135,8 @@ func TestEveryVariableRoundTrips(t *testing.T) {
 			t.Fatal(err)
 		}
 		printed := linesEnding(out.String(), "# "+name)
-		isMap := strings.HasSuffix(name, "TAGS") || strings.HasSuffix(name, "_FIELDS") || strings.HasSuffix(name, "_COPY")
+		isMap := strings.HasSuffix(name, "TAGS") || strings.HasSuffix(name, "_FIELDS") || strings.HasSuffix(name, "_COPY") ||
+			strings.HasSuffix(name, "_THRESHOLDS")
 		if want := value; !isMap && !strings.Contains(printed, want) {
 			t.Errorf("%s=%s: printed %q", name, value, printed)
 		}

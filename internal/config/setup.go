@@ -18,6 +18,7 @@ type Setup struct {
 	GitHub             SetupGitHub       `yaml:"github" doc:"The repository, for run_on github."`
 	RolesAnywhere      SetupAnywhere     `yaml:"roles_anywhere" doc:"The certificates, for run_on roles-anywhere."`
 	AlarmTopics        []string          `yaml:"alarm_topics" example:"arn:aws:sns:eu-central-1:123456789012:security" doc:"ARNs of topics of Amazon SNS that alarms tell; at most 5. Without any, alarms are seen in CloudWatch alone."`
+	AlarmThresholds    map[string]string `yaml:"alarm_thresholds" example:"logins-failed=500,signups=0" doc:"Numbers from which on alarms are raised, by name of the alarm, in the place of those in docs/setup-queries.md; 0 leaves the alarm out."`
 	Push               string            `yaml:"push" default:"none" enum:"none,webhook,eventbridge" doc:"How Auth0 is made to push events: webhook makes a log stream to webhook.listen, eventbridge one to Amazon EventBridge, with a queue. none makes no log stream; gapless reads then alone."`
 	WebhookURL         string            `yaml:"webhook_url" example:"https://logs.example.com" doc:"Base URL under which Auth0 reaches webhook.listen, for push: webhook. HTTPS, with a certificate that Auth0 trusts."`
 	Categories         []string          `yaml:"categories" example:"auth.login.fail,management.success" doc:"Categories of events that the log stream sends; all when empty. What is not sent is read, where the tenant is read."`
@@ -97,6 +98,11 @@ func (l *loader) checkSetup(s *Setup) {
 	for _, arn := range s.AlarmTopics {
 		if !matches(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:\S+$`, arn) {
 			l.complain("setup.alarm_topics", "holds "+quote(arn)+", which is not the ARN of a topic", "Write it like arn:aws:sns:eu-central-1:123456789012:security.")
+		}
+	}
+	for _, name := range sortedKeys(s.AlarmThresholds) {
+		if !matches(`^(0|[1-9]\d{0,8})$`, s.AlarmThresholds[name]) {
+			l.complain("setup.alarm_thresholds."+name, quote(s.AlarmThresholds[name])+" is not a number of events", "Write a whole number, such as 100; 0 leaves the alarm out.")
 		}
 	}
 	l.checkRunOn(s)

@@ -32,13 +32,16 @@ func TestSetupSection(t *testing.T) {
 		"{run_on: roles-anywhere}":                                                      "setup.roles_anywhere.ca_file is missing, and setup.run_on is roles-anywhere",
 		"{run_on: roles-anywhere, roles_anywhere: {ca_file: ca.pem, common_name: '*'}}": "setup.roles_anywhere.common_name holds a wildcard",
 		"{alarm_topics: [security]}":                                                    `setup.alarm_topics holds "security", which is not the ARN of a topic`,
-		"{push: webhook}":                                                               "setup.webhook_url is missing, and setup.push is webhook",
-		"{push: webhook, webhook_url: logs.example.com}":                                "setup.webhook_url is not a base URL",
-		"{push: webhook, webhook_url: 'https://logs.example.com'}":                      "",
-		"{categories: [auth.login]}":                                                    `setup.categories holds "auth.login", which it does not know`,
-		"{categories: [auth.login.fail], pii_fields: [email]}":                          "",
-		"{pii_fields: [ip]}":                                                            `setup.pii_fields holds "ip", which it does not know`,
-		"{existing_groups: adopt}":                                                      `setup.existing_groups "adopt" is not a value it can take`,
+		"{alarm_thresholds: {logins-failed: 500, signups: 0}}":                          "",
+		"{alarm_thresholds: {logins-failed: many}}":                                     `setup.alarm_thresholds.logins-failed "many" is not a number of events`,
+		"{alarm_thresholds: {logins-failed: -1}}":                                       `setup.alarm_thresholds.logins-failed "-1" is not a number of events`,
+		"{push: webhook}": "setup.webhook_url is missing, and setup.push is webhook",
+		"{push: webhook, webhook_url: logs.example.com}":           "setup.webhook_url is not a base URL",
+		"{push: webhook, webhook_url: 'https://logs.example.com'}": "",
+		"{categories: [auth.login]}":                               `setup.categories holds "auth.login", which it does not know`,
+		"{categories: [auth.login.fail], pii_fields: [email]}":     "",
+		"{pii_fields: [ip]}":                                       `setup.pii_fields holds "ip", which it does not know`,
+		"{existing_groups: adopt}":                                 `setup.existing_groups "adopt" is not a value it can take`,
 	} {
 		_, err := load(t, minimal+"setup: "+text+"\n")
 		got := ""

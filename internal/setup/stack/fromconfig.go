@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/gaplesslogs/gapless/internal/config"
 )
@@ -26,6 +27,16 @@ func OptionsFrom(cfg *config.Config, readFile func(path string) ([]byte, error))
 		Repository: c.GitHub.Repository, Branch: c.GitHub.Branch, CommonName: c.RolesAnywhere.CommonName,
 		Topics: slices.Clone(c.AlarmTopics), Push: c.Push, WebhookURL: c.WebhookURL,
 		Categories: slices.Clone(c.Categories), PIIFields: slices.Clone(c.PIIFields), PIIMethod: c.PIIMethod,
+	}
+	if len(c.AlarmThresholds) > 0 {
+		o.Thresholds = map[string]int{}
+	}
+	for slug, text := range c.AlarmThresholds {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return Options{}, fmt.Errorf("setup.alarm_thresholds.%s: %q is not a number", slug, text)
+		}
+		o.Thresholds[slug] = n
 	}
 	if len(c.LeaveOut) > 0 {
 		o.Parts = slices.DeleteFunc(Parts(), func(p string) bool { return slices.Contains(c.LeaveOut, p) })

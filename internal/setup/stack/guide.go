@@ -11,8 +11,8 @@ const queriesHead = `# Queries, alarms and the dashboard
 
 <!-- Generated from the tables of internal/setup/stack. To change it, change them and run: make generate -->
 
-` + "`gapless setup`" + ` saves queries of Logs Insights for each tenant, makes metric filters and alarms, and a dashboard, each of which can be left
-out (parts ` + "`queries`, `metrics`, `alarms`, `dashboard`" + `). They look at the tenant's main destination; further ones hold the same events.
+` + "`gapless setup`" + ` saves queries of Logs Insights for each tenant, makes metric filters and alarms, and a dashboard. Each can be left out with
+` + "`setup.leave_out`" + ` (` + "`queries`, `metrics`, `alarms`, `dashboard`" + `). They look at the tenant's main destination; further ones hold the same events.
 
 - The message of an event is Auth0's record, so every field is named by its path, such as ` + "`details.request.path`" + `. If redaction hides or
   hashes a field, queries show and group by what is left of it.
@@ -34,15 +34,15 @@ In the console: CloudWatch, Logs Insights, Saved queries, folder ` + "`gapless/T
 
 // watchesHead opens the part about metrics and alarms.
 const watchesHead = `
-Two questions have no sure answer. **New countries** needs ` + "`location_info`" + `, which Auth0 documents and which many tenants' events lack; New
-addresses always works, and shows more than is new to a person. **Exported twice** compares events within the group, and finds no event
-that is missing: ` + "`gapless verify`" + ` does.
+Two questions have no sure answer. **New countries** needs ` + "`location_info`" + `, which Auth0 documents, and of which no event that we have
+seen holds a value; New addresses always works, and shows more than is new to a person. **Exported twice** looks at what lies in the
+group, and so finds no event that is missing.
 
 ## Metrics and alarms
 
 Each is a metric filter ` + "`gapless-TENANT-NAME`" + ` that counts in the namespace ` + "`gapless/TENANT`" + `, and an alarm of the same name that tells the
-topics given. An alarm is raised when that many or more come within the period; times without events are fine. Metrics without a number
-are for graphs alone.
+topics of ` + "`setup.alarm_topics`" + ` in its Region. An alarm is raised when that many or more come within the period; times without events are
+fine. Metrics without a number are for graphs alone.
 
 | name | metric | counts | alarm from | why that number | then open |
 | --- | --- | --- | --- | --- | --- |
@@ -50,8 +50,8 @@ are for graphs alone.
 
 // watchesFoot closes the part about metrics and alarms.
 const watchesFoot = `
-The numbers suit a tenant of some thousand users: above what people do by mistake, below what an attack is for. A threshold can be replaced
-for each alarm, and 0 leaves the alarm out. No alarm says that *nothing* arrives: that is gapless's own to tell, see the operations guide.
+The numbers suit a tenant of some thousand users: above what people do by mistake, below what an attack is for. Replace one in
+` + "`setup.alarm_thresholds`" + `, where 0 leaves the alarm out. No alarm says that *nothing* arrives: that is gapless's own to tell, see the operations guide.
 
 ## The dashboard
 

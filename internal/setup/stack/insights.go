@@ -67,7 +67,7 @@ func (s *Stack) noteAlarms(o Options) {
 		}
 	}
 	if len(silent) > 0 {
-		s.note("The alarms in %s tell nobody and can be seen in the console alone. Give the ARN of a topic of SNS in that Region: an alarm tells topics of its own Region only.",
+		s.note("The alarms in %s tell nobody and can be seen in the console alone. Name a topic of SNS in that Region in setup.alarm_topics: an alarm tells topics of its own Region only.",
 			strings.Join(silent, ", "))
 	}
 	if !o.wants(PartMetrics) {
@@ -81,11 +81,11 @@ const maxTopics = 5
 // checkTopics finds topics that are none, and too many.
 func checkTopics(o Options) error {
 	if len(o.Topics) > maxTopics {
-		return fmt.Errorf("topics: there are %d, and an alarm tells %d at most", len(o.Topics), maxTopics)
+		return fmt.Errorf("setup.alarm_topics: there are %d, and an alarm tells %d at most", len(o.Topics), maxTopics)
 	}
 	for _, arn := range o.Topics {
 		if part := strings.Split(arn, ":"); len(part) != 6 || part[0] != "arn" || part[2] != "sns" || part[5] == "" {
-			return fmt.Errorf("topics: %q is not the ARN of a topic, such as arn:aws:sns:eu-central-1:123456789012:alerts", arn)
+			return fmt.Errorf("setup.alarm_topics: %q is not the ARN of a topic, such as arn:aws:sns:eu-central-1:123456789012:alerts", arn)
 		}
 	}
 	return nil

@@ -251,7 +251,7 @@ func systemQueries() []SavedQuery {
 				"fields @timestamp, type, description, details.error, details.error.message, user_id, connection, log_id", newest),
 		},
 		{
-			"Exported twice", "Is the export right: does any event lie here more than once? There should be no row; gapless verify compares with Auth0 itself.",
+			"Exported twice", "Is the export right: does any event lie here more than once? There should be no row.",
 			query("filter ispresent(log_id)",
 				"stats count(*) as copies, count_distinct(@logStream) as streams, earliest(type) as event_type, earliest(date) as event_date by log_id",
 				"filter copies > 1", "sort copies desc", "limit 1000"),

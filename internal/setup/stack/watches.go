@@ -149,10 +149,10 @@ func checkThresholds(o Options) error {
 			}
 		}
 		if !slices.Contains(known, slug) {
-			return fmt.Errorf("thresholds: there is no alarm %q; there are %s", slug, strings.Join(known, ", "))
+			return fmt.Errorf("setup.alarm_thresholds: there is no alarm %q; there are %s", slug, strings.Join(known, ", "))
 		}
 		if o.Thresholds[slug] < 0 {
-			return fmt.Errorf("thresholds: that of %s is less than 0; 0 leaves the alarm out", slug)
+			return fmt.Errorf("setup.alarm_thresholds: that of %s is less than 0; 0 leaves the alarm out", slug)
 		}
 	}
 	return nil
