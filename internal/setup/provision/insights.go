@@ -3,10 +3,12 @@ package provision
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	metrics "github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
 	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -34,10 +36,17 @@ const (
 	insightsBackoff = 5 * time.Second
 )
 
-// patient waits throttling out. Every call of the provider may be made twice.
+// patient waits throttling out. Every call of the provider may be made twice. A page of
+// HTML comes from an endpoint that does not know the call, and will not know it later.
 func patient() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts, o.MaxBackoff = insightsTries, insightsBackoff
+		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			if r, ok := errors.AsType[*awshttp.ResponseError](err); ok && strings.HasPrefix(r.HTTPResponse().Header.Get("Content-Type"), "text/html") {
+				return aws.FalseTernary
+			}
+			return aws.UnknownTernary
+		})}, o.Retryables...)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
 
@@ -44,8 +45,14 @@ type standInQuery struct {
 // provider returns the provider in front of the stand-in.
 func (s *standIn) provider(t *testing.T) provision.Provider {
 	t.Helper()
+	return insightsOver(t, s)
+}
+
+// insightsOver returns the provider in front of an endpoint in process.
+func insightsOver(t *testing.T, endpoint aws.HTTPClient) provision.Provider {
+	t.Helper()
 	a, err := provision.NewAWS(t.Context(), config.AWS{Region: "eu-central-1", Endpoint: "http://aws.test"}, provision.AWSOptions{
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""), HTTPClient: s,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""), HTTPClient: endpoint,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -347,17 +354,30 @@ func TestThrottlingIsWaitedOut(t *testing.T) {
 	}
 }
 
+// webPage answers as emulators do to calls that they do not know.
+type webPage struct{ n int }
+
+func (p *webPage) Do(*http.Request) (*http.Response, error) {
+	p.n++
+	w := httptest.NewRecorder()
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(http.StatusInternalServerError)
+	return w.Result(), nil
+}
+
+func TestWebPagesAreNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	page := &webPage{}
+	if _, err := insightsOver(t, page).Find(t.Context(), &stack.Query{Region: "eu-central-1", Name: "gapless/a/Q"}, nil); err == nil || page.n != 1 {
+		t.Errorf("%d calls, %v", page.n, err)
+	}
+}
+
 // TestEndlessPagesEnd has lists that always name a further page.
 func TestEndlessPagesEnd(t *testing.T) {
 	t.Parallel()
 	s := &endless{}
-	a, err := provision.NewAWS(t.Context(), config.AWS{Region: "eu-central-1", Endpoint: "http://aws.test"}, provision.AWSOptions{
-		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""), HTTPClient: s,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := provision.NewInsights(a, "gapless")
+	p := insightsOver(t, s)
 	for _, r := range []stack.Resource{
 		&stack.Query{Region: "eu-central-1", Name: "gapless/a/Q"}, &stack.MetricFilter{Region: "eu-central-1", Group: "/a", Name: "gapless-a-x"},
 	} {
