@@ -245,12 +245,12 @@ func TestInsightsErrors(t *testing.T) {
 		cfg *config.Config
 		o   Options
 	}{
-		`setup.alarm_thresholds: there is no alarm "logins"; there are logins-failed,`:           {insightsConfig("a"), Options{Thresholds: map[string]int{"logins": 3}}},
-		"setup.alarm_thresholds: that of signups is less than 0":                                 {insightsConfig("a"), Options{Thresholds: map[string]int{"signups": -1}}},
-		`setup.alarm_topics: "alerts" is not the ARN of a topic`:                                 {insightsConfig("a"), Options{Topics: []string{"alerts"}}},
-		`setup.alarm_topics: "arn:aws:sqs:eu-central-1:123456789012:q" is not the ARN`:           {insightsConfig("a"), Options{Topics: []string{"arn:aws:sqs:eu-central-1:123456789012:q"}}},
-		"setup.alarm_topics: there are 6, and an alarm tells 5 at most":                          {insightsConfig("a"), Options{Topics: slices.Repeat([]string{alarmTopic}, 6)}},
-		"tenants a.b and a-b would share the dashboard gapless-a-b, as its name has": {insightsConfig("a.b", "a-b"), Options{}},
+		`setup.alarm_thresholds: there is no alarm "logins"; there are logins-failed,`: {insightsConfig("a"), Options{Thresholds: map[string]int{"logins": 3}}},
+		"setup.alarm_thresholds: that of signups is less than 0":                       {insightsConfig("a"), Options{Thresholds: map[string]int{"signups": -1}}},
+		`setup.alarm_topics: "alerts" is not the ARN of a topic`:                       {insightsConfig("a"), Options{Topics: []string{"alerts"}}},
+		`setup.alarm_topics: "arn:aws:sqs:eu-central-1:123456789012:q" is not the ARN`: {insightsConfig("a"), Options{Topics: []string{"arn:aws:sqs:eu-central-1:123456789012:q"}}},
+		"setup.alarm_topics: there are 6, and an alarm tells 5 at most":                {insightsConfig("a"), Options{Topics: slices.Repeat([]string{alarmTopic}, 6)}},
+		"tenants a.b and a-b would share the dashboard gapless-a-b, as its name has":   {insightsConfig("a.b", "a-b"), Options{}},
 	} {
 		if _, err := New(c.cfg, c.o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
