@@ -32,7 +32,7 @@ made bears the tag ` + stack.ManagedBy + ` or its name. docs/setup.md is the wal
 		Args:    cobra.ArbitraryArgs,
 		RunE:    showHelp,
 	}
-	cmd.AddCommand(newSetupPlanCommand(env), newSetupApplyCommand(env), newSetupDestroyCommand(env))
+	cmd.AddCommand(newSetupPlanCommand(env), newSetupApplyCommand(env), newSetupDestroyCommand(env), newSetupExportCommand(env))
 	return cmd
 }
 
