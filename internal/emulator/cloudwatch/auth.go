@@ -116,6 +116,11 @@ func parseAuthorization(header string) (credential, error) {
 // authenticate checks the signature of a request with the given body. Without
 // configured keys it lets everyone in.
 func (s *Server) authenticate(r *http.Request, body []byte) (*user, error) {
+	return s.authenticateFor(service, r, body)
+}
+
+// authenticateFor is authenticate for requests to a service.
+func (s *Server) authenticateFor(service string, r *http.Request, body []byte) (*user, error) {
 	if len(s.users) == 0 {
 		return nil, nil //nolint:nilnil // nobody in particular, who may do everything
 	}
@@ -135,7 +140,7 @@ func (s *Server) authenticate(r *http.Request, body []byte) (*user, error) {
 	if u == nil || r.Header.Get("X-Amz-Security-Token") != "" {
 		return nil, errUnknownKey // the keys of users come without a session
 	}
-	if err := cred.check(r, when); err != nil {
+	if err := cred.check(service, r, when); err != nil {
 		return nil, err
 	}
 	want := cred.sign(u.secret, when, canonicalRequest(r, cred.signed, body))
@@ -163,7 +168,7 @@ func signingTime(r *http.Request) (time.Time, error) {
 }
 
 // check examines the scope, the time and the choice of signed headers.
-func (c credential) check(r *http.Request, when time.Time) error {
+func (c credential) check(service string, r *http.Request, when time.Time) error {
 	invalid := func(format string, args ...any) error { return newError("InvalidSignatureException", format, args...) }
 	stamp := when.Format(amzDate)
 	switch now := time.Now().UTC(); {

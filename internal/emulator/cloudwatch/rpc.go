@@ -106,6 +106,10 @@ var operations = sync.OnceValue(func() map[string]operation {
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Amzn-RequestId", requestID())
 	name := Operation(r)
+	if name == opCallerIdentity {
+		s.serveCallerIdentity(w, r)
+		return
+	}
 	answer, err := s.answer(w, r, name)
 	s.stats.called(name, code(err))
 	if err != nil {

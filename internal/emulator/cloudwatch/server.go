@@ -146,6 +146,9 @@ func Operation(r *http.Request) string {
 	if op, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), targetPrefix); ok {
 		return op
 	}
+	if toSTS(r) {
+		return opCallerIdentity
+	}
 	return r.Method + " " + r.URL.Path
 }
 

@@ -49,6 +49,9 @@ type Queue struct {
 	MaxReceives int
 	// DeadLetters names the queue that it moves to.
 	DeadLetters string
+	// Retention is for how long messages are kept, as GetQueueAttributes tells it; the
+	// emulator keeps them for ever. 0 is 4 days, SQS's default.
+	Retention time.Duration
 }
 
 // A Message is what a queue holds.
@@ -185,6 +188,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		out, err = s.batch(name, op, in.Entries, s.remove)
 	case "ChangeMessageVisibilityBatch":
 		out, err = s.batch(name, op, in.Entries, s.change)
+	case "GetQueueAttributes":
+		out, err = s.attributes(name)
 	default:
 		err = &refusal{"com.amazonaws.sqs#UnsupportedOperation", fmt.Sprintf("the emulator has no %q", op)}
 	}
