@@ -141,6 +141,13 @@ func (l *limiter) figures() (limit, remaining int) {
 	return l.limit, l.remaining
 }
 
+// ends returns when the window ends, as the server said last.
+func (l *limiter) ends() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until
+}
+
 // windowLeft reads how long the window lasts: x-ratelimit-reset, in UNIX
 // seconds, less the server's own time. A small number can only be the seconds
 // that are left.

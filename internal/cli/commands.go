@@ -28,6 +28,7 @@ func commands(env *Env) []*cobra.Command {
 		newEmulateCommand(env),
 		newStatusCommand(env),
 		newHealthCommand(env),
+		newDoctorCommand(env),
 		newImportCommand(env),
 		newCursorCommand(env),
 		newDestinationCommand(env),

@@ -74,10 +74,11 @@ func isTerminal(w io.Writer) bool {
 
 // The colours of the command line, as SGR parameters.
 const (
-	bold  = "1"
-	red   = "1;31"
-	dim   = "2"
-	green = "1;32"
+	bold   = "1"
+	red    = "1;31"
+	dim    = "2"
+	green  = "1;32"
+	yellow = "1;33"
 )
 
 // paint returns text in a colour if w is a terminal that may show one: NO_COLOR

@@ -37,6 +37,21 @@ func (b *Buffer) Save(ctx context.Context, key string, value []byte) error {
 	return b.setValue(ctx, spaceSaved, key, value)
 }
 
+// Saved returns what a tenant's buffer has kept with Save under a key, nil when there
+// is nothing or no such tenant.
+func (r *Reader) Saved(ctx context.Context, tenant, key string) ([]byte, error) {
+	var v []byte
+	err := r.db.QueryRowContext(ctx, "SELECT value FROM kv JOIN tenants ON tenants.id = kv.tenant_id WHERE tenants.name = ? AND space = ? AND key = ?",
+		tenant, spaceSaved, key).Scan(&v)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fault("read "+spaceSaved+" "+key, err)
+	}
+	return v, nil
+}
+
 // value reads a value.
 func (b *Buffer) value(ctx context.Context, space, key string) ([]byte, error) {
 	var v []byte

@@ -19,7 +19,16 @@ func tellRights(ctx context.Context, dir string, logger *slog.Logger) {
 	if runtime.GOOS == "windows" {
 		return // its modes do not tell
 	}
-	var open, mend []string
+	open, mend := rights(dir)
+	if open != nil {
+		logger.LogAttrs(ctx, slog.LevelWarn, "other users of this machine may reach the data directory, where events are kept in clear",
+			slog.String("open", strings.Join(open, ", ")), slog.String("hint", strings.Join(mend, " && ")))
+	}
+}
+
+// rights returns what of a data directory others may reach, and the commands that
+// mend it.
+func rights(dir string) (open, mend []string) {
 	for _, f := range []struct {
 		path string
 		want fs.FileMode
@@ -33,8 +42,5 @@ func tellRights(ctx context.Context, dir string, logger *slog.Logger) {
 			mend = append(mend, fmt.Sprintf("chmod %04o '%s'", f.want, strings.ReplaceAll(f.path, "'", `'\''`)))
 		}
 	}
-	if open != nil {
-		logger.LogAttrs(ctx, slog.LevelWarn, "other users of this machine may reach the data directory, where events are kept in clear",
-			slog.String("open", strings.Join(open, ", ")), slog.String("hint", strings.Join(mend, " && ")))
-	}
+	return open, mend
 }
