@@ -190,6 +190,7 @@ func (k *Checkup) MayPut(ctx context.Context) []checkup.Finding {
 	err := k.sink.probe(ctx, k.sample(), "")
 	switch {
 	case is(err, missing) && k.mayBeMissing():
+		k.stream = absent // where it could not be seen before
 		return checkup.One(checkup.Passed(notThere))
 	case is(err, missing):
 		return checkup.One(k.missing(err, "the destination does not exist, and create is false"))

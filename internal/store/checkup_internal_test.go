@@ -36,7 +36,7 @@ func expect(t *testing.T, got checkup.Finding, status checkup.Status, summary, f
 func TestCheckupBesideAProcess(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory
+	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Open(t.Context(), Config{Dir: dir})
