@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gaplesslogs/gapless/internal/auth0"
 	"github.com/gaplesslogs/gapless/internal/checkup"
@@ -180,8 +179,8 @@ func (d *Doctor) auth0(ctx context.Context, t *config.Tenant) (*auth0Checkup, ch
 	if k.reader, err = store.OpenUntouched(ctx, d.Config.DataDir); err != nil {
 		k.reader = nil // there is no data yet, or data_dir tells
 	}
-	a := &App{opts: d.Options, registry: prometheus.NewRegistry()}
-	if k.client, err = a.auth0Client(ctx, *t, keptTokens{k.reader, t.Name}, d.Logger); err != nil {
+	a := &App{opts: d.Options, secrets: newSecrets(d.Secrets)}
+	if k.client, err = a.auth0Client(ctx, *t, keptTokens{k.reader, t.Name}, a.newTenant(d.Config, *t)); err != nil {
 		if k.reader != nil {
 			_ = k.reader.Close() // it has only read
 		}

@@ -120,7 +120,7 @@ func (k *Checkup) Token(ctx context.Context) []checkup.Finding {
 	if f, bad := k.secretForm(); bad {
 		return checkup.One(f)
 	}
-	if v := k.client.tokens.vault; v != nil {
+	if v := k.client.vault(); v != nil {
 		if t, err := v.load(ctx); err == nil && t.valid(time.Now()) {
 			k.kept = true
 		}
