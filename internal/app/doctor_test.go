@@ -439,7 +439,8 @@ func TestDoctorBesideARun(t *testing.T) {
 	c.last = func() {
 		c.one().Domain = c.domain.URL
 		opts := c.doctor.Options
-		opts.Logger, opts.WebhookListener = slog.New(slog.DiscardHandler), l
+		opts.Logger = slog.New(slog.DiscardHandler)
+		opts.ListenWebhook = func(context.Context, string) (net.Listener, error) { return l, nil }
 		a, err := app.New(t.Context(), opts)
 		if err == nil {
 			err = a.Start(t.Context())

@@ -230,7 +230,9 @@ func TestMakingTwice(t *testing.T) {
 			}
 		}
 	}
-	theirs := logStack(func(g *stack.LogGroup) { g.Name, g.Tags, g.Protected = "/theirs", map[string]string{"team": "other"}, false }).Resources[0]
+	theirs := logStack(func(g *stack.LogGroup) {
+		g.Name, g.Tags, g.Protected = "/theirs", map[string]string{"team": "other"}, false
+	}).Resources[0]
 	if err := p.Make(t.Context(), theirs, provision.Values{}); err != nil {
 		t.Fatal(err)
 	}
