@@ -128,9 +128,13 @@ func summary(p provision.Plan) string {
 		action provision.Action
 		words  string
 	}{
-		{provision.ActionCreate, "to make"}, {provision.ActionChange, "to change"}, {provision.ActionRemove, "to remove"},
-		{provision.ActionKeep, "as they should be"}, {provision.ActionForeign, "left as they are"},
-		{provision.ActionStuck, "that cannot be changed"}, {provision.ActionSkip, "that the endpoint does not know"},
+		{provision.ActionCreate, "to make"},
+		{provision.ActionChange, "to change"},
+		{provision.ActionRemove, "to remove"},
+		{provision.ActionKeep, "as they should be"},
+		{provision.ActionForeign, "left as they are"},
+		{provision.ActionStuck, "that cannot be changed"},
+		{provision.ActionSkip, "that the endpoint does not know"},
 		{provision.ActionGone, "not there"},
 	} {
 		if n := p.Count(x.action); n > 0 {
@@ -150,7 +154,7 @@ func (e *Env) printNote(w io.Writer, note string) {
 
 // printStep prints a step, unless there is nothing to say of it.
 func (e *Env) printStep(w io.Writer, s provision.Step) {
-	mark, colour := "", ""
+	var mark, colour string
 	why := s.Note
 	switch s.Action {
 	case provision.ActionCreate:

@@ -85,8 +85,8 @@ func (s *Server) putIndexPolicy(c *call, in *putIndexInput) (any, error) {
 // checkIndexes refuses a document that is no index policy.
 func checkIndexes(document string) error {
 	var doc struct {
-		Fields   []string                   `json:"Fields"`   //nolint:tagliatelle // AWS's name
-		FieldsV2 map[string]json.RawMessage `json:"FieldsV2"` //nolint:tagliatelle // AWS's name
+		Fields   []string                   `json:"Fields"`
+		FieldsV2 map[string]json.RawMessage `json:"FieldsV2"`
 	}
 	if err := strict([]byte(document), &doc); err != nil {
 		return invalidParameter("The policyDocument is not valid.")

@@ -64,7 +64,7 @@ func TestAccessAgainstMoto(t *testing.T) {
 	a := to(&http.Client{Transport: asked})
 	t.Cleanup(func() {
 		asked.compare(t)
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections() //nolint:forcetypeassert // it is one
+		http.DefaultClient.CloseIdleConnections() // those of its transport
 	})
 	var saved []string
 	access := provision.AccessOptions{Owner: "gapless", Wait: noWait, SaveKey: func(id, secret string) error {

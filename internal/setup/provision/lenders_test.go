@@ -3,6 +3,7 @@ package provision_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -122,9 +123,7 @@ func (f *fakeREST) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodDelete:
 		delete(f.things, path)
 	default:
-		for k, v := range f.body(r) {
-			f.things[kind+"/"+id][k] = v
-		}
+		maps.Copy(f.things[kind+"/"+id], f.body(r))
 		out = map[string]any{member: f.things[kind+"/"+id]}
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -146,9 +145,7 @@ func (f *fakeREST) pods(r *http.Request, id string) any {
 	case r.Method == http.MethodDelete:
 		defer delete(f.things, "pod/"+id)
 	case r.Method == http.MethodPost:
-		for k, v := range f.body(r) {
-			f.things["pod/"+id][k] = v
-		}
+		maps.Copy(f.things["pod/"+id], f.body(r))
 	}
 	return map[string]any{"association": f.things["pod/"+id]}
 }

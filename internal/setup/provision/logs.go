@@ -341,7 +341,7 @@ func (p *logsProvider) findStream(ctx context.Context, w *stack.LogStream) (Foun
 		return Found{}, failed("describe log stream", err)
 	}
 	if err != nil || len(out.LogStreams) == 0 || aws.ToString(out.LogStreams[0].LogStreamName) != w.Name {
-		return Found{}, nil
+		return Found{}, nil //nolint:nilerr // there is no such group, or no such stream
 	}
 	_, ours, err := p.ownsGroup(ctx, w.Region, w.Group)
 	if err != nil {

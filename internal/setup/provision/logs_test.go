@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,12 +174,8 @@ func TestMissingPermissionIsNamed(t *testing.T) {
 	t.Parallel()
 	allow := []string{"DescribeLogGroups", "DescribeLogStreams", "ListTagsForResource", "CreateLogGroup", "TagResource", "PutRetentionPolicy", "CreateLogStream", "DescribeIndexPolicies", "PutIndexPolicy"}
 	for i := range allow {
-		policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:None"`
-		for n, a := range allow {
-			if n != i {
-				policy += `,"logs:` + a + `"`
-			}
-		}
+		others := slices.Delete(slices.Clone(allow), i, i+1)
+		policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:` + strings.Join(others, `","logs:`) + `"`
 		e, _ := newLogs(t, provision.Options{}, cloudwatch.AccessKey{ID: "KEY", Secret: "secret", Policy: policy + `],"Resource":"*"}]}`})
 		p, err := e.Plan(t.Context(), logStack(nil))
 		if err == nil {

@@ -102,8 +102,10 @@ tenants:
 setup: {tags: {cost: "1"}, deletion_protection: true}
 `)
 	want := []stack.LogGroup{
-		{Region: "eu-central-1", Name: "/auth0/dev", RetentionDays: 365, Class: "STANDARD", KMSKey: "arn:aws:kms:eu-central-1:123456789012:key/1", Protected: true,
-			Tags: map[string]string{"team": "security", "cost": "1", stack.ManagedBy: "gapless"}},
+		{
+			Region: "eu-central-1", Name: "/auth0/dev", RetentionDays: 365, Class: "STANDARD", KMSKey: "arn:aws:kms:eu-central-1:123456789012:key/1", Protected: true,
+			Tags: map[string]string{"team": "security", "cost": "1", stack.ManagedBy: "gapless"},
+		},
 		{Region: "us-east-1", Name: "/auth0/all", Class: "INFREQUENT_ACCESS", Protected: true, Tags: map[string]string{"cost": "1", "stage": "prod", stack.ManagedBy: "gapless"}},
 		{Region: "eu-central-1", Name: "/auth0/kinds", Class: "STANDARD", Protected: true, Tags: map[string]string{"cost": "1", stack.ManagedBy: "gapless"}},
 	}

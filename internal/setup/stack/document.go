@@ -17,12 +17,12 @@ type document struct {
 
 // A statement allows something.
 type statement struct {
-	Sid       string `json:",omitempty"`
+	Sid       string `json:",omitempty"` //nolint:tagliatelle // AWS's name
 	Effect    string
-	Principal map[string]string `json:",omitempty"`
+	Principal map[string]string `json:",omitempty"` //nolint:tagliatelle // AWS's name
 	Action    []string
-	Resource  []string                     `json:",omitempty"`
-	Condition map[string]map[string]string `json:",omitempty"`
+	Resource  []string                     `json:",omitempty"` //nolint:tagliatelle // AWS's name
+	Condition map[string]map[string]string `json:",omitempty"` //nolint:tagliatelle // AWS's name
 }
 
 // maxPolicy is how long a managed policy may be, in characters that are no space.

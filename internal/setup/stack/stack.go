@@ -139,7 +139,7 @@ func (a *attributes) list(path string, values []string) {
 }
 
 // pairs adds a property for each pair of a map, also where its value is empty.
-func (a *attributes) pairs(path string, values map[string]string) {
+func (a *attributes) pairs(path string, values map[string]string) { //nolint:unparam // all maps are tags so far
 	for k, v := range values {
 		*a = append(*a, Attribute{Path: path + "." + k, Value: v})
 	}
