@@ -105,7 +105,7 @@ const assertionMost = 5 * time.Minute
 // Auth0's clock and may not be valid for more than five.
 func (k *Checkup) Clock(context.Context) []checkup.Finding {
 	var b checkup.Bound
-	if k.client.cfg.PrivateKey != "" {
+	if k.client.creds.Load().privateKey != "" {
 		b = checkup.Bound{
 			Behind: assertionLife, Ahead: assertionMost - assertionLife,
 			Breaks: "Auth0 refuses the assertions of private_key_jwt, the first of each token",
@@ -138,14 +138,14 @@ func (k *Checkup) Token(ctx context.Context) []checkup.Finding {
 
 // secretForm finds what no secret or id of Auth0 has, before anybody is asked.
 func (k *Checkup) secretForm() (checkup.Finding, bool) {
-	c := k.client.cfg
+	id, secret := k.client.cfg.ClientID, k.client.creds.Load().secret
 	space := func(s string) bool { return strings.IndexFunc(s, unicode.IsSpace) >= 0 }
 	switch {
-	case c.ClientSecret != "" && space(c.ClientSecret):
+	case secret != "" && space(secret):
 		return checkup.Failed(checkup.Configuration, "Write client_secret anew, without what was copied along: printf %s SECRET > FILE.", "client_secret holds white space, which no secret of Auth0 does"), true
-	case space(c.ClientID):
+	case space(id):
 		return checkup.Failed(checkup.Configuration, "Write client_id anew, without what was copied along.", "client_id holds white space, which none of Auth0 does"), true
-	case c.ClientSecret != "" && c.ClientSecret == c.ClientID:
+	case secret != "" && secret == id:
 		return checkup.Failed(checkup.Configuration, "Copy Client Secret from the settings of the application.", "client_secret is the client_id"), true
 	}
 	return checkup.Finding{}, false
@@ -179,7 +179,7 @@ func (k *Checkup) tokenRefused(ctx context.Context, err error) checkup.Finding {
 	case has("unknown client", "client not found", "invalid client id"):
 		return checkup.Failed(checkup.Configuration, "Correct client_id: copy it from the application in the Auth0 Dashboard of "+host+".",
 			"there is no application with the client_id %s in this tenant", c.ClientID)
-	case e.Kind == Unauthorized && c.PrivateKey != "":
+	case e.Kind == Unauthorized && k.client.creds.Load().privateKey != "":
 		return checkup.Failed(checkup.Authorization, app+", tab Credentials: it must use Private Key JWT with the public key of private_key, and the same algorithm ("+orRS256(c.SigningAlg)+"); private_key_id, if set, is the key ID shown there.",
 			"Auth0 refuses the assertion signed with private_key")
 	case e.Kind == Unauthorized:
