@@ -187,7 +187,7 @@ func (t *template) logGroup(g *stack.LogGroup) error {
 	if g.RetentionDays > 0 {
 		properties = append(properties, member{"RetentionInDays", g.RetentionDays})
 	}
-	properties = append(properties, member{"LogGroupClass", g.Class}, member{"KmsKeyId", g.KMSKey})
+	properties = append(properties, member{"LogGroupClass", classOf(g)}, member{"KmsKeyId", g.KMSKey})
 	if g.Protected {
 		properties = append(properties, member{"DeletionProtectionEnabled", true})
 	}

@@ -79,3 +79,12 @@ policy() {
 }
 
 command -v aws >/dev/null || fail 'the AWS CLI is missing: https://docs.aws.amazon.com/cli/'
+
+# Release 1 of the AWS CLI does not ask AWS_ENDPOINT_URL for SQS.
+aws() {
+	if [ -n "${AWS_ENDPOINT_URL:-}" ]; then
+		command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"
+	else
+		command aws "$@"
+	fi
+}

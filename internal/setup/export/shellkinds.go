@@ -109,7 +109,7 @@ func (w *script) ifOurs(region, group string, commands func()) {
 
 func (w *script) logGroup(g *stack.LogGroup) {
 	w.create(g, "ResourceAlreadyExistsException", w.command(g.Region, "logs create-log-group",
-		member{"log-group-name", g.Name}, member{"log-group-class", g.Class}, member{"kms-key-id", g.KMSKey}, member{"tags", pairs(g.Tags)}))
+		member{"log-group-name", g.Name}, member{"log-group-class", classOf(g)}, member{"kms-key-id", g.KMSKey}, member{"tags", pairs(g.Tags)}))
 	if g.RetentionDays == 0 && !g.Protected {
 		return
 	}

@@ -163,7 +163,7 @@ func (t *terraform) logGroup(g *stack.LogGroup) {
 	if g.RetentionDays > 0 {
 		t.attr("retention_in_days", g.RetentionDays)
 	}
-	t.attr("log_group_class", g.Class)
+	t.attr("log_group_class", classOf(g))
 	t.attr("kms_key_id", g.KMSKey)
 	if g.Protected {
 		t.attr("deletion_protection_enabled", true)

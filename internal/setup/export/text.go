@@ -173,3 +173,12 @@ func regions(s stack.Stack, first string) []string {
 	slices.Sort(out[1:])
 	return out
 }
+
+// classOf is the class of a log group where it is not the one that AWS gives by itself:
+// Regions without classes, and emulators, do not tell that one.
+func classOf(g *stack.LogGroup) string {
+	if g.Class == "STANDARD" {
+		return ""
+	}
+	return g.Class
+}

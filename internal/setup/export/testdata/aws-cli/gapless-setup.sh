@@ -104,6 +104,15 @@ policy() {
 
 command -v aws >/dev/null || fail 'the AWS CLI is missing: https://docs.aws.amazon.com/cli/'
 
+# Release 1 of the AWS CLI does not ask AWS_ENDPOINT_URL for SQS.
+aws() {
+	if [ -n "${AWS_ENDPOINT_URL:-}" ]; then
+		command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"
+	else
+		command aws "$@"
+	fi
+}
+
 [ -n "${DEV_GAPLESS_PARTNER_EVENT_SOURCE:-}" ] || fail 'set DEV_GAPLESS_PARTNER_EVENT_SOURCE to the partner event source of the Auth0 log stream dev/gapless'
 safe 'DEV_GAPLESS_PARTNER_EVENT_SOURCE' "$DEV_GAPLESS_PARTNER_EVENT_SOURCE"
 
@@ -116,7 +125,6 @@ safe 'the partition' "$partition"
 create 'log group /auth0/dev (eu-central-1)' 'ResourceAlreadyExistsException' aws logs create-log-group \
 	--region='eu-central-1' \
 	--log-group-name='/auth0/dev' \
-	--log-group-class='STANDARD' \
 	--tags='{"comma":"Key=x,Value=y","comment":"a # b: c","date":"2012-10-17","dollar":"$(reboot)","double":"a\"b\\c","gapless:setup":"gapless","number":"0123","odd":"{{foo}} é","single":"it'\''s `id`","template":"${x} $${y} %{if} %%{z} '"$account"'","yaml":"!Sub ${AWS::AccountId}","yes":"no"}'
 owner=$(ask - aws logs list-tags-for-resource \
 	--region='eu-central-1' \
@@ -141,7 +149,6 @@ create 'log stream /auth0/dev : logs (eu-central-1)' 'ResourceAlreadyExistsExcep
 create 'log group /auth0/dev (us-east-1)' 'ResourceAlreadyExistsException' aws logs create-log-group \
 	--region='us-east-1' \
 	--log-group-name='/auth0/dev' \
-	--log-group-class='STANDARD' \
 	--tags='{"gapless:setup":"gapless"}'
 
 # log stream /auth0/dev : logs (us-east-1)

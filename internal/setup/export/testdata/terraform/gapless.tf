@@ -67,7 +67,6 @@ variable "dev_gapless_partner_event_source" {
 resource "aws_cloudwatch_log_group" "auth0_dev" {
   name              = "/auth0/dev"
   retention_in_days = 365
-  log_group_class   = "STANDARD"
   skip_destroy      = true
   tags              = local.tags
 
@@ -86,10 +85,9 @@ resource "aws_cloudwatch_log_stream" "auth0_dev_logs" {
 }
 
 resource "aws_cloudwatch_log_group" "auth0_dev2" {
-  provider        = aws.us_east_1
-  name            = "/auth0/dev"
-  log_group_class = "STANDARD"
-  skip_destroy    = true
+  provider     = aws.us_east_1
+  name         = "/auth0/dev"
+  skip_destroy = true
   tags = {
     "gapless:setup" = "gapless"
   }
