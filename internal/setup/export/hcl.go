@@ -71,6 +71,11 @@ func (w *hclWriter) attr(name string, value any) {
 
 // value returns an expression.
 func (w *hclWriter) value(value any) string {
+	switch value.(type) {
+	case list, object: // where a text of several lines has no place of its own
+		defer func(margin string) { w.margin = margin }(w.margin)
+		w.margin = ""
+	}
 	switch v := value.(type) {
 	case expr:
 		return string(v)

@@ -73,6 +73,7 @@ func TestHCLReadsBack(t *testing.T) {
 		w := &hclWriter{margin: rapid.SampledFrom([]string{"", "  "}).Draw(t, "margin")}
 		w.token = func(p piece) expr { return expr(`join("", [var.v, "` + values(p) + `"])`) }
 		w.line("locals {")
+		w.line("b = %s", w.value(text))
 		w.line("a = %s", w.value(object{{text, text}, {"list", list{text, true, 1}}}))
 		w.line("}")
 		src, err := w.bytes()
@@ -84,8 +85,12 @@ func TestHCLReadsBack(t *testing.T) {
 			t.Fatal(diags)
 		}
 		body, ok := f.Body.(*hclsyntax.Body)
-		if !ok || len(body.Blocks) != 1 || len(body.Blocks[0].Body.Attributes) != 1 {
+		if !ok || len(body.Blocks) != 1 || len(body.Blocks[0].Body.Attributes) != 2 {
 			t.Fatalf("the text broke out:\n%s", src)
+		}
+		plain, diags := body.Blocks[0].Body.Attributes["b"].Expr.Value(functions())
+		if want := cty.NormalizeString(strings.ToValidUTF8(filled(text), "\ufffd")); diags.HasErrors() || plain.AsString() != want {
+			t.Fatalf("read back %#v, want %q (%v):\n%s", plain, want, diags, src)
 		}
 		v, diags := body.Blocks[0].Body.Attributes["a"].Expr.Value(functions())
 		if diags.HasErrors() {
