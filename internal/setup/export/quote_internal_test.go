@@ -35,7 +35,8 @@ func anyText() *rapid.Generator[string] {
 		line := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(word, 1, 4).Draw(t, "words"), "") })
 		return strings.Join(rapid.SliceOfN(line, 2, 4).Draw(t, "lines"), "\n") + rapid.SampledFrom([]string{"", "\n"}).Draw(t, "end")
 	})
-	return rapid.OneOf(prose, rapid.Custom(func(t *rapid.T) string {
+	known := rapid.SampledFrom([]string{"a$" + stack.Account, "a$$" + stack.Partition, "x\nEOT\ny", "x\n EOT\ny$" + stack.Account, "x\n%{if y}", "x\n$${y}"})
+	return rapid.OneOf(known, prose, rapid.Custom(func(t *rapid.T) string {
 		return strings.Join(rapid.SliceOfN(piece, 0, 6).Draw(t, "pieces"), rapid.SampledFrom([]string{"", "\n"}).Draw(t, "between"))
 	}))
 }
