@@ -81,8 +81,11 @@ func (t *template) access(r stack.Resource) error {
 		return t.add(r, "AWS::IAM::InstanceProfile", object{{"InstanceProfileName", r.Name}, {"Roles", list{t.refer(role, ok, r.Role)}}})
 	case *stack.PodIdentity:
 		return t.add(r, "AWS::EKS::PodIdentityAssociation", object{
-			{"ClusterName", r.Cluster}, {"Namespace", r.Namespace}, {"ServiceAccount", r.ServiceAccount},
-			{"RoleArn", t.arn(r.Role)}, {"Tags", tagList(r.Tags)},
+			{"ClusterName", r.Cluster},
+			{"Namespace", r.Namespace},
+			{"ServiceAccount", r.ServiceAccount},
+			{"RoleArn", t.arn(r.Role)},
+			{"Tags", tagList(r.Tags)},
 		})
 	case *stack.AnywhereProfile:
 		t.output("ProfileArn", "The profile of IAM Roles Anywhere", getAtt(t.ids[r], "ProfileArn"))

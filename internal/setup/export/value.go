@@ -3,6 +3,7 @@ package export
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,7 +57,7 @@ func parse(text string) (any, error) {
 		return nil, fmt.Errorf("read document: %w", err)
 	}
 	if d.More() {
-		return nil, fmt.Errorf("read document: more than one value")
+		return nil, errors.New("read document: more than one value")
 	}
 	return v, nil
 }

@@ -152,7 +152,7 @@ func (w *witness) holds() string {
 		w.t.Fatal(err)
 	}
 	var b strings.Builder
-	for _, model := range strings.Fields("logs.LogGroup logs.LogStream logs.MetricFilter cloudwatch.Alarm cloudwatch.Dashboard iam.ManagedPolicy iam.Role " +
+	for model := range strings.FieldsSeq("logs.LogGroup logs.LogStream logs.MetricFilter cloudwatch.Alarm cloudwatch.Dashboard iam.ManagedPolicy iam.Role " +
 		"iam.InstanceProfile iam.User iam.AccessKey events.EventBus events.Rule sqs.Queue") {
 		service, name, _ := strings.Cut(model, ".")
 		for _, item := range all[service][name] {
