@@ -116,16 +116,18 @@ func (t *template) bytes(o Options, name string, several bool, notes []string) [
 	if len(t.parameters) > 0 {
 		doc = append(doc, member{"Parameters", t.parameters})
 	}
-	body := strings.TrimPrefix(yamlText(doc, 0), "\n") + "Resources:\n"
+	var b strings.Builder
+	b.WriteString(strings.TrimPrefix(yamlText(doc, 0), "\n") + "Resources:\n")
 	for _, m := range t.resources {
 		for _, r := range t.remarks[m.key] {
-			body += indented(strings.TrimSuffix(comment(r), "\n"), "  ") + "\n"
+			b.WriteString(indented(strings.TrimSuffix(comment(r), "\n"), "  ") + "\n")
 		}
-		body += strings.TrimPrefix(yamlText(object{m}, 2), "\n")
+		b.WriteString(strings.TrimPrefix(yamlText(object{m}, 2), "\n"))
 	}
 	if len(t.outputs) > 0 {
-		body += strings.TrimPrefix(yamlText(object{{"Outputs", t.outputs}}, 0), "\n")
+		b.WriteString(strings.TrimPrefix(yamlText(object{{"Outputs", t.outputs}}, 0), "\n"))
 	}
+	body := b.String()
 	if len(body) > 51_200 {
 		lines = append(lines, "", "The template is larger than the 51,200 bytes that CloudFormation takes directly: add --s3-bucket BUCKET.")
 	}

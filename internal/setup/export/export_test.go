@@ -82,7 +82,9 @@ func TestEveryKindIsRendered(t *testing.T) {
 		f, ok := n.(*ast.FuncDecl)
 		if ok && f.Recv != nil && f.Name.Name == "Attributes" {
 			if star, ok := f.Recv.List[0].Type.(*ast.StarExpr); ok {
-				want[star.X.(*ast.Ident).Name] = true
+				if name, ok := star.X.(*ast.Ident); ok {
+					want[name.Name] = true
+				}
 			}
 		}
 		return true

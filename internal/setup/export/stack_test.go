@@ -17,7 +17,7 @@ const (
 var source = stack.Ref(stack.KindAuth0Stream, "dev/gapless", "partner_event_source")
 
 // jsonOf returns canonical JSON.
-func jsonOf(t testing.TB, v any) string {
+func jsonOf(t *testing.T, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -37,7 +37,7 @@ type statement struct {
 }
 
 // policyOf returns the document of a policy.
-func policyOf(t testing.TB, statements ...statement) string {
+func policyOf(t *testing.T, statements ...statement) string {
 	t.Helper()
 	return jsonOf(t, struct {
 		Version   string      `json:"Version"`   //nolint:tagliatelle // AWS's
@@ -61,7 +61,7 @@ func hostile() map[string]string {
 }
 
 // logs returns log groups and what belongs to them.
-func logs(t testing.TB, tags map[string]string) []stack.Resource {
+func logs(t *testing.T, tags map[string]string) []stack.Resource {
 	t.Helper()
 	const group = "/auth0/dev"
 	return []stack.Resource{
@@ -107,7 +107,7 @@ func analysis() []stack.Resource {
 }
 
 // identity returns what lets gapless run on ECS or EC2, or as a user.
-func identity(t testing.TB, tags map[string]string) []stack.Resource {
+func identity(t *testing.T, tags map[string]string) []stack.Resource {
 	t.Helper()
 	return []stack.Resource{
 		&stack.Policy{
@@ -134,7 +134,7 @@ func identity(t testing.TB, tags map[string]string) []stack.Resource {
 }
 
 // federation returns what trusts tokens and certificates.
-func federation(t testing.TB) []stack.Resource {
+func federation(t *testing.T) []stack.Resource {
 	t.Helper()
 	github := &stack.OIDCProvider{URL: "token.actions.githubusercontent.com", Audiences: []string{"sts.amazonaws.com"}, Tags: map[string]string{stack.ManagedBy: "gapless"}}
 	return []stack.Resource{
@@ -150,7 +150,7 @@ func federation(t testing.TB) []stack.Resource {
 }
 
 // anywhere returns IAM Roles Anywhere, and a pod.
-func anywhere(t testing.TB) []stack.Resource {
+func anywhere(t *testing.T) []stack.Resource {
 	t.Helper()
 	return []stack.Resource{
 		&stack.TrustAnchor{Region: region, Name: "gapless", Certificate: certificate, Tags: map[string]string{stack.ManagedBy: "gapless"}},
@@ -173,7 +173,7 @@ func anywhere(t testing.TB) []stack.Resource {
 }
 
 // push returns what brings events from Auth0.
-func push(t testing.TB, bus string, tags map[string]string) []stack.Resource {
+func push(t *testing.T, bus string, tags map[string]string) []stack.Resource {
 	t.Helper()
 	return []stack.Resource{
 		&stack.Application{Tenant: "dev", Name: "gapless", Audience: "https://dev.us.auth0.com/api/v2/", Scopes: []string{"read:logs"}},
@@ -196,7 +196,7 @@ func push(t testing.TB, bus string, tags map[string]string) []stack.Resource {
 }
 
 // everything is a stack with all kinds.
-func everything(t testing.TB) stack.Stack {
+func everything(t *testing.T) stack.Stack {
 	t.Helper()
 	s := stack.Stack{Notes: []string{"A note\nwith `a line` end; it's only a comment \u2028 rm -rf"}}
 	for _, r := range [][]stack.Resource{logs(t, hostile()), analysis(), identity(t, hostile()), federation(t), anywhere(t), push(t, source, hostile())} {

@@ -126,11 +126,6 @@ func groupOf(s stack.Stack, region, name string) (*stack.LogGroup, bool) {
 	return find(s, func(g *stack.LogGroup) bool { return g.Region == region && g.Name == name })
 }
 
-// queueOf finds a queue of the stack.
-func queueOf(s stack.Stack, region, name string) (*stack.Queue, bool) {
-	return find(s, func(q *stack.Queue) bool { return q.Region == region && q.Name == name })
-}
-
 // busOf finds the bus of a rule.
 func busOf(s stack.Stack, r *stack.Rule) (*stack.EventBus, bool) {
 	return find(s, func(b *stack.EventBus) bool { return b.Region == r.Region && b.Source == r.Bus })

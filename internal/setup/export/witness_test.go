@@ -33,7 +33,7 @@ func plain() map[string]string {
 
 // onMoto is a stack of the kinds that moto has. It has event buses too, but loses them
 // where Terraform or CloudFormation ask of them.
-func onMoto(t testing.TB) stack.Stack {
+func onMoto(t *testing.T) stack.Stack {
 	t.Helper()
 	var s stack.Stack
 	for _, r := range [][]stack.Resource{logs(t, plain()), identity(t, plain()), federation(t), push(t, "default", plain())} {
@@ -71,7 +71,7 @@ func few(s stack.Stack, leaveOut ...string) (out stack.Stack) {
 }
 
 // lintable is a stack of all kinds with tags that AWS takes.
-func lintable(t testing.TB) stack.Stack {
+func lintable(t *testing.T) stack.Stack {
 	t.Helper()
 	var s stack.Stack
 	for _, r := range [][]stack.Resource{logs(t, plain()), identity(t, plain()), federation(t), push(t, source, plain())} {
