@@ -67,6 +67,9 @@ type Options struct {
 	// Categories, PIIFields and PIIMethod are those of log streams.
 	Categories, PIIFields []string
 	PIIMethod             string
+	// Reveal returns the value of a secret of the configuration. nil reveals none:
+	// what needs one is left out then, and a note says so.
+	Reveal func(config.Secret) (string, error)
 }
 
 // ManagedBy is the tag that marks what gapless made, and so may take away; its value

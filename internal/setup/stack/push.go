@@ -14,6 +14,9 @@ const (
 type Application struct {
 	// Tenant is the name of the tenant in gapless.
 	Tenant, Name string
+	// ClientID is the one that the configuration has. An application with it stands in
+	// the place of this one, whoever made it.
+	ClientID string
 	// Audience is that of the Management API.
 	Audience string
 	// Scopes are the permissions granted.
