@@ -21,7 +21,9 @@ a line to standard error. Faults can be scripted over HTTP: POST them to
 /_emulator/faults of either; /_emulator/stats counts what was asked. The tenant
 pushes the log streams of type http that are created over its API; what is to go
 wrong with that is PUT to its /_emulator/push-faults, as shares from 0 to 1:
-duplicates, holes, reordered, bursts, repeats, truncated, broken, not_json, slow.`,
+duplicates, holes, reordered, bursts, repeats, truncated, broken, not_json, slow.
+A second application of the tenant may make others, their grants and log streams
+over its API, as setup does.`,
 		Example: "  gapless emulate --events 500 --rate 1\n  gapless emulate --json --data ./emulated --duration 1h\n  gapless emulate --access-key AKIDEXAMPLE:example-secret --tenant-cert tenant.pem",
 		Args:    noArgs,
 	}
@@ -47,12 +49,14 @@ duplicates, holes, reordered, bursts, repeats, truncated, broken, not_json, slow
 		}
 		defer func() { err = errors.Join(err, s.close(cmd.Context())) }()
 		if *asJSON {
-			if err := writeJSONLine(env.Stdout, s.ready()); err != nil {
+			line := s.ready()
+			line.AdminClientID, line.AdminClientSecret = stageAdminID, stageAdminKey
+			if err := writeJSONLine(env.Stdout, line); err != nil {
 				return err
 			}
 		} else {
-			fmt.Fprintf(env.Stdout, "tenant      %s  client_id %s, client_secret %s, %d events, then %g a second\ncloudwatch  %s  %s, any Region\n",
-				s.tenantURL, stageClientID, stageSecret, s.tenant.Len(), flags.rate, s.cloudwatchURL, flags.whichKeys())
+			fmt.Fprintf(env.Stdout, "tenant      %s  client_id %s, client_secret %s, %d events, then %g a second\n            for setup: client_id %s, client_secret %s\ncloudwatch  %s  %s, any Region\n",
+				s.tenantURL, stageClientID, stageSecret, s.tenant.Len(), flags.rate, stageAdminID, stageAdminKey, s.cloudwatchURL, flags.whichKeys())
 		}
 		waitFor(cmd.Context(), flags.duration)
 		return nil

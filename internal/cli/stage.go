@@ -29,6 +29,8 @@ const (
 	stageTenant    = "dev-tenant"
 	stageClientID  = "demo-client-id"
 	stageSecret    = "demo-client-secret" //nolint:gosec // opens an emulator only
+	stageAdminID   = "demo-admin-id"
+	stageAdminKey  = "demo-admin-secret"
 	stageRegion    = "us-east-1"
 	stageLogGroup  = "/auth0/" + stageTenant
 	stageLogStream = "logs"
@@ -206,7 +208,8 @@ func (s *stage) make(f *stageFlags, logger *slog.Logger) (err error) {
 	s.tenant, err = tenant.New(tenant.Options{
 		TenantName: stageTenant, ClientID: stageClientID, ClientSecret: stageSecret,
 		Plan: planOf(f.plan), Seed: f.seed, DataDir: dir("tenant"), Logger: part(logger, "tenant"),
-		Streams: tenant.StreamOptions{LoopbackHTTP: f.streamHTTP},
+		Applications: []tenant.Application{{Name: "Setup", ClientID: stageAdminID, ClientSecret: stageAdminKey, Scopes: tenant.SetupScopes()}},
+		Streams:      tenant.StreamOptions{LoopbackHTTP: f.streamHTTP},
 	})
 	if err != nil {
 		return f.dataError(fmt.Errorf("start the tenant: %w", err))
@@ -318,6 +321,10 @@ type readyLine struct {
 	LogStream    string `json:"log_stream"`
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
+
+	// Of emulate alone: an application that may manage others, and log streams.
+	AdminClientID     string `json:"admin_client_id,omitempty"`
+	AdminClientSecret string `json:"admin_client_secret,omitempty"`
 }
 
 // ready returns the line for a stage.

@@ -16,34 +16,42 @@ const (
 	assertionSkew   = 10 * time.Second
 )
 
-// checkAssertion authenticates the application by private_key_jwt: signed with
+// checkAssertion authenticates an application by private_key_jwt: signed with
 // one of the public keys by RS256, RS384 or PS256, issued by and about the
 // client, made for this tenant, valid for five minutes at most, and new.
-func (s *Server) checkAssertion(req tokenRequest, base string) *tokenProblem {
+func (s *Server) checkAssertion(req tokenRequest, base string) (clientID string, failed *tokenProblem) {
 	if req.AssertionType != assertionType || req.Assertion == "" {
-		return badAssertion
+		return "", badAssertion
 	}
 	var claims jwt.RegisteredClaims
-	if !s.verify(req.Assertion, &claims) {
-		return badAssertion
+	if _, _, err := jwt.NewParser().ParseUnverified(req.Assertion, &claims); err != nil {
+		return "", badAssertion
 	}
+	clientID = claims.Issuer
+	s.mu.Lock()
+	var keys []*rsa.PublicKey
+	if c := s.findClient(clientID); c != nil {
+		keys = c.signsWith()
+	}
+	s.mu.Unlock()
 	switch {
-	case req.ClientID != "" && req.ClientID != s.opts.ClientID,
+	case !verify(req.Assertion, clientID, keys, &claims),
+		req.ClientID != "" && req.ClientID != clientID,
 		!slices.Contains(claims.Audience, "https://"+s.opts.Domain+"/") && !slices.Contains(claims.Audience, base+"/"),
 		time.Until(claims.ExpiresAt.Time) > assertionMaxAge+assertionSkew,
 		claims.ID == "",
 		!s.replays.first(claims.ID, claims.ExpiresAt.Time):
-		return badAssertion
+		return "", badAssertion
 	}
-	return nil
+	return clientID, nil
 }
 
 // verify checks signature, times, issuer and subject.
-func (s *Server) verify(assertion string, claims *jwt.RegisteredClaims) bool {
+func verify(assertion, clientID string, keys []*rsa.PublicKey, claims *jwt.RegisteredClaims) bool {
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{"RS256", "RS384", "PS256"}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-		jwt.WithIssuer(s.opts.ClientID), jwt.WithSubject(s.opts.ClientID), jwt.WithLeeway(assertionSkew))
-	return slices.ContainsFunc(s.opts.PublicKeys, func(key *rsa.PublicKey) bool {
+		jwt.WithIssuer(clientID), jwt.WithSubject(clientID), jwt.WithLeeway(assertionSkew))
+	return slices.ContainsFunc(keys, func(key *rsa.PublicKey) bool {
 		*claims = jwt.RegisteredClaims{}
 		_, err := parser.ParseWithClaims(assertion, claims, func(*jwt.Token) (any, error) { return key, nil })
 		return err == nil

@@ -23,6 +23,11 @@
 // takes for success is not known: StreamOptions has our figures, and 2xx is
 // success.
 //
-// What it does not do: the six types of log streams for other products, people signing in, other parts of the Management API, and
-// anything for which Auth0's behaviour is not known.
+// Applications, their credentials and their grants on the Management API are made at
+// /api/v2/clients and /api/v2/client-grants, and an application gets tokens with what
+// it was granted and no more. Where a recorded answer or the documents do not tell
+// how Auth0 refuses a call on them, the text is ours.
+//
+// What it does not do: the six types of log streams for other products, people signing in, other APIs and other parts of the
+// Management API, and anything for which Auth0's behaviour is not known.
 package tenant

@@ -14,7 +14,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// journal keeps events, users and log streams on disk, one JSON object a line, in the order
+// journal keeps events, users, applications and log streams on disk, one JSON object a line, in the order
 // in which they came. A line that a crash cut short is dropped at the next
 // start.
 type journal struct {
@@ -36,7 +36,7 @@ const journalChunk = 1 << 20
 var ErrInUse = errors.New("data directory is in use by another tenant server")
 
 // journalLine is one line: a user, an event and when it was stored, or what
-// became of a log stream. An event
+// became of an application or a log stream. An event
 // that spans lines is kept as text instead.
 type journalLine struct {
 	At    int64           `json:"at,omitempty"`
@@ -49,6 +49,13 @@ type journalLine struct {
 	Stream json.RawMessage `json:"stream,omitempty"`
 	Pushed *pushedLine     `json:"pushed,omitempty"`
 	Gone   string          `json:"stream_gone,omitempty"`
+
+	// An application or a grant as it was made or changed, and the id of one that was
+	// deleted.
+	Client     json.RawMessage `json:"client,omitempty"`
+	Grant      json.RawMessage `json:"grant,omitempty"`
+	ClientGone string          `json:"client_gone,omitempty"`
+	GrantGone  string          `json:"grant_gone,omitempty"`
 }
 
 // pushedLine names events that need not be pushed again.

@@ -132,7 +132,7 @@ func TestElsewhereIsNothing(t *testing.T) {
 	t.Parallel()
 	c := login(t, start(t, tenant.Options{}))
 	want := `Not Found {"statusCode":404,"error":"Not Found","message":"Not Found"}`
-	for _, target := range []string{"/", "/api/v2/clients", "/api/v2/logs/a/b", "/authorize"} {
+	for _, target := range []string{"/", "/api/v2/actions", "/api/v2/clients/a/keys", "/api/v2/logs/a/b", "/authorize"} {
 		if diff := cmp.Diff(want, c.get(target).text()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", target, diff)
 		}

@@ -19,13 +19,15 @@ type Options struct {
 	// Domain is the canonical host name; empty means TenantName and
 	// ".us.auth0.com". The server answers under any name all the same.
 	Domain string
-	// ClientID and ClientSecret are the credentials of the one application that
-	// gets tokens; empty ones are made from Seed (see Server.Credentials).
+	// ClientID and ClientSecret are the credentials of the first application;
+	// empty ones are made from Seed (see Server.Credentials).
 	ClientID, ClientSecret string
 	// PublicKeys verify the assertions of private_key_jwt; none refuses them.
 	PublicKeys []*rsa.PublicKey
 	// Scopes are what the application is granted; nil means DefaultScopes.
 	Scopes []string
+	// Applications are there beside the first one.
+	Applications []Application
 	// Audiences are accepted beside https://DOMAIN/api/v2/ and the address under
 	// which the server is asked.
 	Audiences []string
@@ -42,7 +44,7 @@ type Options struct {
 	ServeExpired bool
 	// Delay is how long after the time in its log_id an event can be read.
 	Delay time.Duration
-	// DataDir is where events, users and log streams are kept across restarts, made if it is
+	// DataDir is where events, users, applications and log streams are kept across restarts, made if it is
 	// missing; empty keeps them in memory alone.
 	DataDir string
 	// Seed determines the traffic and whatever else is made up.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -36,7 +37,7 @@ type ownSchema struct {
 	Version string `json:"version"`
 }
 
-// clientName is the name of the application that gets tokens.
+// clientName is the name of the first application.
 const clientName = "Log Export"
 
 // record stores the event of something that happened just now. s.mu is held.
@@ -60,7 +61,7 @@ func (s *Server) recordExchange(r *http.Request, req tokenRequest, failed *token
 	empty := ""
 	ev := ownEvent{
 		Type: "seccft", Description: "Client Credentials for Access Token", ConnectionID: &empty,
-		ClientID: req.ClientID, ClientName: clientName, IP: clientIP(r), Hostname: s.opts.Domain,
+		ClientID: req.ClientID, IP: clientIP(r), Hostname: s.opts.Domain,
 		Audience: req.Audience, Scope: req.Scope,
 	}
 	if ev.ClientID == "" {
@@ -68,9 +69,6 @@ func (s *Server) recordExchange(r *http.Request, req tokenRequest, failed *token
 	}
 	if failed != nil {
 		ev.Type, ev.Description, ev.Scope = "feccft", failed.description, ""
-		if req.ClientID != s.opts.ClientID {
-			ev.ClientName = ""
-		}
 		details, err := json.Marshal(map[string]any{"error": map[string]string{
 			"message": failed.description, "oauthError": failed.code, "type": failed.code,
 		}})
@@ -80,6 +78,9 @@ func (s *Server) recordExchange(r *http.Request, req tokenRequest, failed *token
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c := s.findClient(req.ClientID); c != nil {
+		ev.ClientName = c.Name
+	}
 	_ = s.record(ev) // see above; the next write tells the caller of the server
 }
 
@@ -99,24 +100,25 @@ func (s *Server) recordLimit(r *http.Request, code string, l rateLimit) {
 	_ = s.record(ev) // see above
 }
 
-// recordNewUser records the creation of a user: body is the request's, answer
-// the user. s.mu is held.
-func (s *Server) recordNewUser(r *http.Request, body, answer []byte) error {
+// recordChange records what a call of the Management API has made of the tenant: body
+// is the request's, answer what it was answered with. s.mu is held.
+func (s *Server) recordChange(r *http.Request, description string, status int, body, answer []byte) error {
 	type object = map[string]any
+	by, _ := s.claims(r) // which has been checked
 	details, err := json.Marshal(object{
 		"request": object{
-			"auth":    object{"credentials": object{"scopes": s.opts.Scopes}, "strategy": "jwt", "user": object{}},
+			"auth":    object{"credentials": object{"scopes": strings.Fields(by.Scope)}, "strategy": "jwt", "user": object{}},
 			"body":    json.RawMessage(masked(body)),
-			"channel": "api", "ip": clientIP(r), "method": "post", "path": "/api/v2/users", "query": object{},
+			"channel": "api", "ip": clientIP(r), "method": strings.ToLower(r.Method), "path": r.URL.Path, "query": object{},
 			"userAgent": r.UserAgent(),
 		},
-		"response": object{"body": json.RawMessage(answer), "statusCode": http.StatusCreated},
+		"response": object{"body": json.RawMessage(masked(answer)), "statusCode": status},
 	})
 	if err != nil {
-		return fmt.Errorf("describe new user: %w", err)
+		return fmt.Errorf("describe change: %w", err)
 	}
 	return s.record(ownEvent{
-		Type: "sapi", Description: "Create a User", ClientID: s.opts.ClientID, IP: clientIP(r), Details: details,
+		Type: "sapi", Description: description, ClientID: by.Azp, IP: clientIP(r), Details: details,
 	})
 }
 

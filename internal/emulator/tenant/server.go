@@ -40,6 +40,11 @@ type Server struct {
 	streams    []*stream
 	lastStream int // the number in the newest id
 
+	// The applications and their grants in the order of their creation, guarded by mu.
+	clients []*client
+	grants  []*clientGrant
+	lastID  int // makes each id another
+
 	done chan struct{} // closed by Close
 	runs sync.WaitGroup
 }
@@ -79,6 +84,7 @@ func New(opts Options) (*Server, error) {
 		done:     make(chan struct{}),
 	}
 	s.log.serveExpired = opts.ServeExpired
+	s.firstClients()
 	if opts.DataDir != "" {
 		if err := s.load(opts.DataDir); err != nil {
 			return nil, fmt.Errorf("set up tenant: %w", err)
@@ -101,7 +107,7 @@ func tokenKey(opts Options) []byte {
 	return sum[:]
 }
 
-// load fills the log, the users and the log streams from dir.
+// load fills the log, the users, the applications and the log streams from dir.
 func (s *Server) load(dir string) error {
 	var entries []entry
 	oldest := int64(0)
@@ -113,7 +119,7 @@ func (s *Server) load(dir string) error {
 		if line.User != nil {
 			return s.loadUser(line.User)
 		}
-		if err := streams.line(line, entries); err != nil {
+		if err := errors.Join(streams.line(line, entries), s.loadApplication(line)); err != nil {
 			return err
 		}
 		e, ok, err := line.entry()
@@ -164,7 +170,7 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// Credentials returns the id and the secret of the application that gets tokens.
+// Credentials returns the id and the secret of the first application.
 func (s *Server) Credentials() (clientID, clientSecret string) {
 	return s.opts.ClientID, s.opts.ClientSecret
 }

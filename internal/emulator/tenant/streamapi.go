@@ -326,7 +326,7 @@ func decodeStrict(body []byte, at string, v any) *problem {
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return badBody("'Additional properties not allowed: " + strings.Trim(name, `"`) + "'.")
 	}
-	return badBody("'Expected a JSON object with the properties of a log stream'.")
+	return badBody("'Expected a JSON object with the properties that are documented'.")
 }
 
 // jsonType is what JSON calls the type that a member should have had.

@@ -84,8 +84,8 @@ func TestLogStreamBodiesAreValidated(t *testing.T) {
 	sink := func(members string) string { return `{"type":"http","sink":{` + members + `}}` }
 	with := func(members string) string { return strings.TrimSuffix(toHook, "}") + "," + members + "}" }
 	for body, want := range map[string]string{
-		`[`:                       "'Expected a JSON object with the properties of a log stream'.",
-		`{} {}`:                   "'Expected a JSON object with the properties of a log stream'.",
+		`[`:                       "'Expected a JSON object with the properties that are documented'.",
+		`{} {}`:                   "'Expected a JSON object with the properties that are documented'.",
 		`[]`:                      "'Expected type object but found type array'.",
 		`{"sink":{}}`:             "'Missing required property: type'.",
 		`{"type":"http"}`:         "'Missing required property: sink'.",

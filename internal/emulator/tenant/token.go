@@ -3,6 +3,7 @@ package tenant
 import (
 	"crypto/subtle"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -50,9 +51,10 @@ const maxBody = 1 << 20
 // token serves POST /oauth/token. Each exchange leaves an event in the log.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	req, failed := readTokenRequest(http.MaxBytesReader(w, r.Body, maxBody), r)
+	var clientID, scope string
 	if failed == nil {
 		emulator.Note(r.Context(), slog.String("grant_type", req.GrantType), slog.String("audience", req.Audience))
-		failed = s.check(req, baseURL(r))
+		clientID, scope, failed = s.check(req, baseURL(r))
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache")
@@ -63,8 +65,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		failed.write(w)
 		return
 	}
-	scope := s.granted(req.Scope)
-	text, err := s.issue(req.Audience, scope)
+	text, err := s.issue(clientID, req.Audience, scope)
 	if err != nil {
 		http.Error(w, "sign token", http.StatusInternalServerError)
 		return
@@ -72,7 +73,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	s.statsMu.Lock()
 	s.stats.Tokens++
 	s.statsMu.Unlock()
-	req.Scope = scope
+	req.ClientID, req.Scope = clientID, scope
 	s.recordExchange(r, req, nil)
 	writeJSON(w, http.StatusOK, struct {
 		AccessToken string `json:"access_token"`
@@ -129,58 +130,67 @@ func basicPart(s string) string {
 	return s
 }
 
-// check reports why the request gets no token. base is the address that the
-// client used.
-func (s *Server) check(req tokenRequest, base string) *tokenProblem {
+// check authenticates the application and returns its id and what the token is to
+// grant, or why there is none. base is the address that the client used.
+func (s *Server) check(req tokenRequest, base string) (clientID, scope string, failed *tokenProblem) {
 	switch req.GrantType {
-	case "client_credentials":
+	case grantClientCredentials:
 	case "":
-		return &tokenProblem{http.StatusBadRequest, "invalid_request", "Missing required parameter: grant_type"}
+		return "", "", &tokenProblem{http.StatusBadRequest, "invalid_request", "Missing required parameter: grant_type"}
 	default:
-		return &tokenProblem{http.StatusForbidden, "unsupported_grant_type", "Unsupported grant type: " + req.GrantType}
+		return "", "", &tokenProblem{http.StatusForbidden, "unsupported_grant_type", "Unsupported grant type: " + req.GrantType}
 	}
-	if failed := s.checkClient(req, base); failed != nil {
-		return failed
+	if clientID, failed = s.checkClient(req, base); failed != nil {
+		return "", "", failed
 	}
 	if req.Audience == "" {
-		return &tokenProblem{
+		return "", "", &tokenProblem{
 			http.StatusForbidden, "access_denied",
 			"No audience parameter was provided, and no default audience has been configured",
 		}
 	}
-	accepted := append([]string{"https://" + s.opts.Domain + apiPath, base + apiPath}, s.opts.Audiences...)
-	if !slices.Contains(accepted, req.Audience) {
-		return &tokenProblem{http.StatusForbidden, "access_denied", "Service not enabled within domain: " + req.Audience}
+	if !s.isManagement(req.Audience, base) {
+		return "", "", &tokenProblem{http.StatusForbidden, "access_denied", "Service not enabled within domain: " + req.Audience}
 	}
-	return nil
+	scope, ok := s.granted(clientID, req.Scope)
+	if !ok {
+		return "", "", &tokenProblem{http.StatusForbidden, "access_denied", fmt.Sprintf(
+			"Client is not authorized to access %q. You need to create a \"client-grant\" associated to this API. See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants",
+			req.Audience)}
+	}
+	return clientID, scope, nil
 }
 
 // apiPath ends the audience of the Management API.
 const apiPath = "/api/v2/"
 
-// checkClient authenticates the application.
-func (s *Server) checkClient(req tokenRequest, base string) *tokenProblem {
+// checkClient authenticates the application and returns its id.
+func (s *Server) checkClient(req tokenRequest, base string) (clientID string, failed *tokenProblem) {
 	if req.Assertion != "" || req.AssertionType != "" {
-		return s.checkAssertion(req, base)
+		clientID, failed = s.checkAssertion(req, base)
+	} else {
+		clientID, failed = s.checkSecret(req)
 	}
-	id := subtle.ConstantTimeCompare([]byte(req.ClientID), []byte(s.opts.ClientID))
-	secret := subtle.ConstantTimeCompare([]byte(req.ClientSecret), []byte(s.opts.ClientSecret))
-	if id&secret != 1 {
-		return unauthorized
+	if failed != nil {
+		return "", failed
 	}
-	return nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.findClient(clientID); c == nil || !slices.Contains(c.GrantTypes, grantClientCredentials) {
+		return "", &tokenProblem{http.StatusForbidden, "unauthorized_client", "Grant type 'client_credentials' not allowed for the client."}
+	}
+	return clientID, nil
 }
 
-// granted is what of the requested scopes the application has; all of them when
-// it asks for none in particular.
-func (s *Server) granted(requested string) string {
-	if requested == "" {
-		return strings.Join(s.opts.Scopes, " ")
+// checkSecret authenticates the application by its secret.
+func (s *Server) checkSecret(req tokenRequest) (clientID string, failed *tokenProblem) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.findClient(req.ClientID)
+	if c == nil || c.Methods != nil || subtle.ConstantTimeCompare([]byte(req.ClientSecret), []byte(c.ClientSecret)) != 1 {
+		return "", unauthorized
 	}
-	wanted := strings.Fields(requested)
-	return strings.Join(slices.DeleteFunc(slices.Clone(s.opts.Scopes), func(scope string) bool {
-		return !slices.Contains(wanted, scope)
-	}), " ")
+	return c.ClientID, nil
 }
 
 // accessClaims are the claims of an access token of the Management API.
@@ -192,15 +202,15 @@ type accessClaims struct {
 }
 
 // issue signs an access token.
-func (s *Server) issue(audience, scope string) (string, error) {
+func (s *Server) issue(clientID, audience, scope string) (string, error) {
 	now := time.Now()
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, accessClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: "https://" + s.opts.Domain + "/", Subject: s.opts.ClientID + "@clients",
+			Issuer: "https://" + s.opts.Domain + "/", Subject: clientID + "@clients",
 			Audience: jwt.ClaimStrings{audience},
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(s.opts.TokenLifetime)),
 		},
-		Azp: s.opts.ClientID, Scope: scope, Gty: "client-credentials",
+		Azp: clientID, Scope: scope, Gty: "client-credentials",
 	}).SignedString(s.tokenKey)
 }
 

@@ -116,7 +116,7 @@ func (s *Server) addUser(r *http.Request, req newUserRequest, body []byte) (acco
 	a := s.newAccount(req)
 	data, err := json.Marshal(a)
 	if err == nil {
-		err = s.recordNewUser(r, body, data)
+		err = s.recordChange(r, "Create a User", http.StatusCreated, body, data)
 	}
 	if err == nil {
 		err = s.journal.user(data)
@@ -186,14 +186,16 @@ func (s *Server) loadUser(data []byte) error {
 	return nil
 }
 
-// masked returns a JSON object with its password as Auth0 shows it.
+// masked returns a JSON object with its secrets as Auth0 shows them.
 func masked(body []byte) []byte {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(body, &members) != nil {
 		return []byte("{}")
 	}
-	if _, ok := members["password"]; ok {
-		members["password"] = []byte(`"*****"`)
+	for _, secret := range []string{"password", "client_secret"} {
+		if _, ok := members[secret]; ok {
+			members[secret] = []byte(`"*****"`)
+		}
 	}
 	out := new(bytes.Buffer)
 	enc := json.NewEncoder(out)
