@@ -1,6 +1,7 @@
 // Package auth0 is a client of the part of Auth0's Management API that gapless
 // needs: an access token for an application, the tenant's log by checkpoint and
-// by search.
+// by search. A Manager makes what has to be in the tenant for that: applications,
+// grants and log streams.
 //
 //	Logs, Search ─► token (kept, renewed on 401) ─► rate limit ─► GET /api/v2/logs
 //	                   │                               ▲                │

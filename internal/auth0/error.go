@@ -34,6 +34,10 @@ const (
 	BadRequest
 	// Misconfigured says that the host has no such API: the domain is wrong.
 	Misconfigured
+	// NotFound says that a Manager asked for something that is not there.
+	NotFound
+	// Conflict says that there is one already, or that there may be no more.
+	Conflict
 )
 
 // String returns the name used in metrics.
@@ -51,6 +55,10 @@ func (k Kind) String() string {
 		return "bad_request"
 	case Misconfigured:
 		return "misconfigured"
+	case NotFound:
+		return "not_found"
+	case Conflict:
+		return "conflict"
 	default:
 		return "transient"
 	}
@@ -141,7 +149,7 @@ func (c *Client) failure(op operation, r reply, secrets ...string) *Error {
 	code, message, isJSON := readError(r.body)
 	e.Code, e.Message = fit(code, secrets), fit(message, secrets)
 	if !isJSON && len(r.body) > 0 {
-		e.Message = "the answer is none of Auth0's; a proxy may stand between"
+		e.Message = notAPI
 	}
 	switch {
 	case r.status == http.StatusUnauthorized, code == "unauthorized_client":

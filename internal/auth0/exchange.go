@@ -74,7 +74,7 @@ func (c *Client) send(req *http.Request) (r reply, err error) {
 		}
 	}()
 	r = reply{status: resp.StatusCode, header: resp.Header, received: time.Now()}
-	if r.status != http.StatusOK {
+	if r.status < 200 || r.status > 299 {
 		// What an error says is good to know, and not needed to act on it.
 		r.body, _ = readBody(resp, maxErrorBody)
 		return r, nil

@@ -130,7 +130,7 @@ type patchStreamRequest struct {
 	Status     *string         `json:"status"`
 	IsPriority *bool           `json:"isPriority"`
 	Filters    *[]streamFilter `json:"filters"`
-	PII        *piiConfig      `json:"pii_config"`
+	PII        json.RawMessage `json:"pii_config"` // null takes it away
 	Sink       json.RawMessage `json:"sink"`
 }
 
@@ -155,8 +155,14 @@ func (s *Server) patched(l logStream, body []byte) (_ logStream, failed *problem
 	if req.Filters != nil {
 		l.Filters = *req.Filters
 	}
-	if req.PII != nil {
-		l.PII = req.PII
+	if len(req.PII) > 0 {
+		l.PII = nil
+		if given(req.PII) {
+			l.PII = new(piiConfig)
+			if failed := decodeStrict(req.PII, "pii_config.", l.PII); failed != nil {
+				return l, failed
+			}
+		}
 	}
 	if req.Sink != nil {
 		if l.Type != streamHTTP {

@@ -41,6 +41,7 @@ func TestLogStreamsOverTheAPI(t *testing.T) {
 			{"POST", "", toHook, `Conflict {"statusCode":409,"error":"Conflict","message":"You have reached the maximum number of log streams for your account"}`},
 			{"POST", "", `{"name":"p","isPriority":true,` + toHook[len(`{"name":"hook",`):], "OK " + priority},
 			{"PATCH", "/lst_0000000000000001", `{"name":"other","status":"paused","filters":[],"sink":{"httpEndpoint":"https://new.example.com","httpContentType":"text/plain"}}`, "OK " + strings.TrimSuffix(paused, "}") + `,"pii_config":{"log_fields":["email"],"method":"mask","algorithm":"xxhash"}}`},
+			{"PATCH", "/lst_0000000000000001", `{"pii_config":null}`, "OK " + paused},
 			{"PATCH", "/lst_0000000000000002", `{"sink":{"awsRegion":"us-east-1"}}`, `Bad Request {"statusCode":400,"error":"Bad Request","message":"Payload validation error: 'Additional properties not allowed: sink'.","errorCode":"invalid_body"}`},
 			{"DELETE", "/lst_0000000000000001", "", "No Content "},
 			{"DELETE", "/lst_0000000000000001", "", noStream},
