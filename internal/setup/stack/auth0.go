@@ -257,7 +257,10 @@ func (p *pusher) eventBridge() (bool, error) {
 	if region == "" {
 		return false, errors.New("the Region of the queue is not known: set sqs.region or aws.region")
 	}
-	source := Ref(KindAuth0Stream, p.t.Name+"/"+p.name, "partner_event_source")
+	source, err := p.source()
+	if err != nil {
+		return false, err
+	}
 	queue, rule := queueName(p.o.Name, p.t.Name), ruleName(p.o.Name, p.t.Name)
 	policy, err := queuePolicy(ARN("sqs", region, queue), ARN("events", region, "rule/"+source+"/"+rule))
 	if err != nil {
@@ -268,7 +271,7 @@ func (p *pusher) eventBridge() (bool, error) {
 		return false, err
 	}
 	stream := p.stream(StreamEventBridge)
-	stream.AWSRegion = region
+	stream.AWSAccount, stream.AWSRegion = Account, region
 	p.s.Resources = append(p.s.Resources, stream,
 		&EventBus{Region: region, Source: source, Tags: p.tags()},
 		&Queue{Region: region, Name: queue + deadSuffix, RetentionSeconds: queueRetention, VisibilitySeconds: queueVisibility, Policy: deadPolicy, Tags: p.tags()},
@@ -282,6 +285,19 @@ func (p *pusher) eventBridge() (bool, error) {
 		})
 	p.tellQueue(queue)
 	return true, nil
+}
+
+// source is the partner event source: the one that Auth0 tells when it makes the log
+// stream, or where that is left out the one that the configuration has.
+func (p *pusher) source() (string, error) {
+	switch {
+	case p.o.wants(PartAuth0):
+		return Ref(KindAuth0Stream, p.t.Name+"/"+p.name, "partner_event_source"), nil
+	case p.t.SQS.Source != "" || !p.o.wants(PartQueue):
+		return p.t.SQS.Source, nil
+	default:
+		return "", errors.New("the partner event source of its log stream is not known: set sqs.source, or let setup make the log stream (part auth0)")
+	}
 }
 
 // tellQueue says where the configuration does not read the queue that is made.

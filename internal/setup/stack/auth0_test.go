@@ -238,9 +238,17 @@ func TestOptionsOfPushingAreChecked(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", o, err, want)
 		}
 	}
-	cfg := load(t, strings.Replace(polled, "aws: {region: eu-central-1}", "", 1))
+	cfg := load(t, strings.NewReplacer("aws: {region: eu-central-1}", "", `"env:S"}`, `"env:S", cloudwatch: {region: eu-central-1}}`).Replace(polled))
 	if _, err := stack.New(cfg, pushOnly(stack.Options{Push: stack.PushEventBridge})); err == nil || !strings.Contains(err.Error(), "set sqs.region or aws.region") {
 		t.Errorf("without a Region: %v", err)
+	}
+	queueAlone := stack.Options{Push: stack.PushEventBridge, Parts: []string{stack.PartQueue}}
+	if _, err := stack.New(load(t, polled), queueAlone); err == nil || !strings.Contains(err.Error(), "set sqs.source") {
+		t.Errorf("without a source: %v", err)
+	}
+	known := load(t, strings.Replace(polled, `"env:S"}`, `"env:S", sqs: {queue_url: "https://sqs.eu-central-1.amazonaws.com/123456789012/gapless-dev", source: "aws.partner/auth0.com/x/auth0.logs"}}`, 1))
+	if s, err := stack.New(known, queueAlone); err != nil || stack.Of[*stack.Rule](s)[0].Bus != "aws.partner/auth0.com/x/auth0.logs" || len(s.Notes) != 0 {
+		t.Errorf("with a source: %v, %+v", err, s)
 	}
 	if s, err := stack.New(load(t, polled), stack.Options{Push: stack.PushWebhook, Parts: []string{stack.PartQueue}}); err != nil || len(s.Resources) != 0 {
 		t.Errorf("without the part: %v, %v", err, s.Resources)

@@ -10,7 +10,7 @@ const (
 )
 
 // Application is a machine-to-machine application of an Auth0 tenant with a grant on
-// its Management API. Once made it has the values "client_id" and "client_secret".
+// its Management API. Once made it has the value "client_id".
 type Application struct {
 	// Tenant is the name of the tenant in gapless.
 	Tenant, Name string
@@ -48,8 +48,8 @@ type Auth0Stream struct {
 	Type string
 	// Endpoint and Authorization are for http: the URL, and the token that it sends.
 	Endpoint, Authorization string
-	// AWSRegion is for eventbridge.
-	AWSRegion string
+	// AWSAccount and AWSRegion are for eventbridge.
+	AWSAccount, AWSRegion string
 	// Categories are those that it sends; all when empty.
 	Categories []string
 	// PIIFields are masked or hashed as PIIMethod says; none when empty.
@@ -71,10 +71,8 @@ func (s *Auth0Stream) Attributes() []Attribute {
 	if s.Authorization != "" {
 		a = append(a, Attribute{Path: "authorization", Value: s.Authorization, Secret: true})
 	}
+	a.fixed("aws_account", s.AWSAccount)
 	a.fixed("aws_region", s.AWSRegion)
-	if s.Type == "eventbridge" {
-		a.fixed("aws_account", Account)
-	}
 	a.list("categories", s.Categories)
 	a.list("pii_fields", s.PIIFields)
 	a.text("pii_method", s.PIIMethod)
