@@ -192,7 +192,11 @@ func (m *Manager) once(ctx context.Context, op operation, call managed, tok stri
 		return e
 	}
 	op.limiter.accepted()
+	var whatever json.RawMessage
 	if out == nil {
+		out = &whatever // what is none of the API's has done nothing
+	}
+	if r.status == http.StatusNoContent && len(r.body) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(r.body, out); err != nil { // its text may quote what it read
