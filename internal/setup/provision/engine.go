@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/setup/stack"
@@ -87,6 +88,14 @@ func (e *Engine) Plan(ctx context.Context, s stack.Stack) (Plan, error) {
 // program has made. It changes nothing. Its errors are *StepError.
 func (e *Engine) PlanRemoval(ctx context.Context, s stack.Stack) (Plan, error) {
 	var p Plan
+	for _, r := range s.Resources { // first what the names of others hold, such as the source of a log stream
+		if !referred(r, s) {
+			continue
+		}
+		if _, _, err := e.find(ctx, r); err != nil && !unsupported(err, e.options.Emulated) {
+			return Plan{}, err
+		}
+	}
 	for _, r := range slices.Backward(s.Resources) {
 		step, err := e.considerRemoval(ctx, r)
 		if err != nil {
@@ -95,6 +104,19 @@ func (e *Engine) PlanRemoval(ctx context.Context, s stack.Stack) (Plan, error) {
 		p.Steps = append(p.Steps, step)
 	}
 	return p, nil
+}
+
+// referred reports whether another resource of a stack has a value of this one in its
+// name.
+func referred(r stack.Resource, s stack.Stack) bool {
+	begin := strings.TrimSuffix(stack.Ref(r.ID().Kind, r.ID().Name, ""), "}}")
+	return slices.ContainsFunc(s.Resources, func(other stack.Resource) bool {
+		name := other.ID().Name
+		if rule, ok := other.(*stack.Rule); ok {
+			name = rule.Bus
+		}
+		return strings.Contains(name, begin)
+	})
 }
 
 // find asks the provider of a resource.
