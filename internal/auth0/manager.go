@@ -93,12 +93,12 @@ func (m *Manager) Domain() string { return m.c.base.Host }
 // grant, and, if streams is true, log streams. With keys it makes applications that
 // sign instead of having a secret.
 func SetupScopes(streams, keys bool) []string {
-	scopes := scopesOf("clients", "client_grants")
+	scopes := scopesToManage("clients", "client_grants")
 	if keys {
-		scopes = append(scopes, scopesOf("client_credentials")...)
+		scopes = append(scopes, scopesToManage("client_credentials")...)
 	}
 	if streams {
-		scopes = append(scopes, scopesOf("log_streams")...)
+		scopes = append(scopes, scopesToManage("log_streams")...)
 	}
 	return append(scopes, scopeSecrets)
 }
@@ -106,7 +106,7 @@ func SetupScopes(streams, keys bool) []string {
 // scopeSecrets lets secrets of applications be read back.
 const scopeSecrets = "read:client_keys"
 
-func scopesOf(things ...string) (scopes []string) {
+func scopesToManage(things ...string) (scopes []string) {
 	for _, t := range things {
 		for _, verb := range []string{"read", "create", "update", "delete"} {
 			scopes = append(scopes, verb+":"+t)

@@ -48,6 +48,8 @@ type setupRun struct {
 	externalID  string
 	yes         bool
 	keyFile     *keyFile
+	auth0       auth0Flags
+	login       map[string]provision.Auth0Login
 	asJSON      bool
 	// deleteEvents are names of groups that may be deleted with their events.
 	deleteEvents []string
@@ -68,6 +70,7 @@ func newSetupRun(env *Env, cmd *cobra.Command) *setupRun {
 	fs.StringSliceVar(&r.tenants, "tenant", nil, "only for this `TENANT`; may be repeated")
 	fs.StringVar(&r.destination, "destination", "", "only for one destination, as `TENANT/NAME`; the main one is named cloudwatch")
 	fs.StringVar(&r.role, "assume-role", "", "`ARN` of a role to set up as; aws.role_arn is not used, as it is what gapless runs as")
+	r.auth0.add(cmd)
 	fs.StringVar(&r.externalID, "assume-external-id", "", "external `ID` that goes with --assume-role")
 	return r
 }
@@ -88,6 +91,10 @@ func (r *setupRun) load(ctx context.Context) (*provision.AWS, provision.Values, 
 	if err != nil {
 		return nil, nil, err
 	}
+	r.withoutAuth0(cfg)
+	if r.login, err = r.logins(ctx, cfg); err != nil {
+		return nil, nil, err
+	}
 	a, err := provision.NewAWS(ctx, cfg.AWS, provision.AWSOptions{RoleARN: r.role, ExternalID: r.externalID})
 	if err != nil {
 		return nil, nil, err
@@ -102,6 +109,7 @@ func (r *setupRun) load(ctx context.Context) (*provision.AWS, provision.Values, 
 		return nil, nil, fail(exitConfig, "gapless config check"+r.flags.repeated(r.cmd), err)
 	}
 	o.Account, o.AsDestination = values[stack.Account], asDestination
+	o.Reveal = func(s config.Secret) (string, error) { return s.Resolve(ctx, resolver(cfg, r.env)) }
 	r.cfg = cfg
 	r.stack, err = stack.New(cfg, o)
 	if err != nil {
@@ -162,6 +170,8 @@ func (r *setupRun) engine(a *provision.AWS, values provision.Values) (*provision
 		provision.NewLogs(a, owner),
 		provision.NewAccess(a, access),
 		provision.NewInsights(a, owner),
+		provision.NewPush(a, provision.PushOptions{Owner: owner}),
+		r.auth0Provider(),
 	)
 }
 
@@ -171,6 +181,9 @@ func (r *setupRun) explain(err error) error {
 	if p, missing := provision.MissingPermission(err); missing {
 		return fail(exitAuthorization, "allow it to yourself, such as with this statement in a policy, and run it again: "+p.Statement(),
 			fmt.Errorf("the permission %s is missing: %w", p.Action, err))
+	}
+	if explained, is := explainAuth0(err); is {
+		return explained
 	}
 	if errors.Is(err, provision.ErrNoKeyFile) {
 		return fail(exitUsage, r.cmd.CommandPath()+r.flags.repeated(r.cmd)+" --access-key-file gapless.credentials", err)

@@ -33,6 +33,7 @@ to the file that --access-key-file names, readable for you alone, and nowhere el
 	r.keyFile = &keyFile{}
 	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
 	cmd.Flags().StringVar(&r.keyFile.path, "access-key-file", "", "new `FILE` for an access key that is made, in the form of the AWS CLI's credentials file")
+	cmd.Flags().StringVar(&r.auth0.secretFile, "auth0-secret-file", "", "new `FILE` for the client secret of an application that is made in Auth0; {tenant} in it is the name of the tenant")
 	asJSON := addJSONFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		r.asJSON = *asJSON
@@ -57,6 +58,9 @@ func (r *setupRun) apply(ctx context.Context) (err error) {
 	}
 	if !r.asJSON {
 		r.env.printPlan(r.env.Stdout, p)
+	}
+	if err := r.checkSecretFile(p); err != nil {
+		return err
 	}
 	if makesKey(p) {
 		if r.keyFile.path == "" {
@@ -156,6 +160,9 @@ func (r *setupRun) sayNext(e *provision.Engine) {
 	fmt.Fprintln(w, "\nNext:")
 	for _, line := range e.NextSteps(r.stack) {
 		fmt.Fprintln(w, "  "+plainLines(line))
+	}
+	for _, path := range r.auth0.saved {
+		fmt.Fprintf(w, "  # The client secret is in %s; name it as client_secret: file:%s\n", shellWord(path), shellWord(path))
 	}
 	if r.keyFile.saved {
 		fmt.Fprintf(w, "  # The access key is in %s; gapless finds it with\n  export AWS_SHARED_CREDENTIALS_FILE=%s\n", shellWord(r.keyFile.path), shellWord(r.keyFile.path))

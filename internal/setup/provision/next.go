@@ -27,9 +27,16 @@ func (e *Engine) NextSteps(s stack.Stack) (lines []string) {
 			say("# In ~/.aws/config of the machine, with the certificate that the authority signed:")
 			say("# credential_process = aws_signing_helper credential-process --certificate cert.pem --private-key key.pem --trust-anchor-arn %s --profile-arn %s --role-arn %s",
 				stack.Ref(stack.KindTrustAnchor, r.Name, "arn"), stack.Ref(stack.KindAnywhereProfile, r.Name, "arn"), r.Roles[0])
-		case *stack.Queue:
-			if url, known := e.values[stack.Ref(stack.KindQueue, r.Name, "url")]; known && r.DeadLetterQueue != "" {
-				say("# In the configuration: sqs: {queue_url: %s}", url)
+		case *stack.Application:
+			if id := e.values[clientID(r)]; id != "" && id != r.ClientID {
+				say("# In the configuration of tenant %s: client_id: %s", r.Tenant, id)
+				if r.PublicKey == "" {
+					say("# Its secret is in the Auth0 Dashboard: Applications, %s, Client Secret.", r.Name)
+				}
+			}
+		case *stack.Rule:
+			if url := e.values[stack.Ref(stack.KindQueue, r.Queue, "url")]; url != "" {
+				say("# In the configuration: sqs: {queue_url: %s, source: %s}", url, r.Bus)
 			}
 		}
 	}
