@@ -16,13 +16,13 @@ func TestLogChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	logger := slog.New(h).With("tenant", "dev").WithGroup("g")
+	logger := slog.New(h).With(slog.String("tenant", "dev")).WithGroup("g")
 	logger.Debug("one")
-	logger.Info("two", "a", 1)
+	logger.Info("two", slog.Int("a", 1))
 	if err := h.set("debug", "text"); err != nil {
 		t.Fatal(err)
 	}
-	logger.Debug("three", "a", 2)
+	logger.Debug("three", slog.Int("a", 2))
 	if h.set("no level", "text") == nil {
 		t.Error("a level that there is not was taken")
 	}

@@ -199,7 +199,7 @@ func classify(err error) error {
 		class = pipeline.Unauthorized
 	case auth0.Misconfigured:
 		class = pipeline.Misconfigured
-	case auth0.Transient, auth0.BadCursor, auth0.BadRequest:
+	case auth0.Transient, auth0.BadCursor, auth0.BadRequest, auth0.NotFound, auth0.Conflict:
 	}
 	return &pipeline.Error{Class: class, RetryAfter: e.RetryAfter, Hint: e.Hint, Err: err}
 }
