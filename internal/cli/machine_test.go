@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -148,14 +150,29 @@ func (m *machine) wantEnd(t *testing.T, cmd *exec.Cmd, code int, said string, si
 	}
 }
 
-// endure lets a script run for a while, unless it ends before, and kills it.
+// endure lets a script run until it has ended by itself, or has said something and then
+// had a second for more, and kills it.
 func (m *machine) endure(ctx context.Context, t *testing.T, script string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd := m.command(ctx, script)
-	cmd.Stderr = &m.stderr
+	said := &firstWord{to: &m.stderr, then: func() { time.AfterFunc(time.Second, cancel) }}
+	cmd.Stderr = said
 	_ = cmd.Run() // it may end by itself, with an error
+}
+
+// A firstWord is a writer that tells of the first that is written.
+type firstWord struct {
+	to   io.Writer
+	then func()
+	once sync.Once
+}
+
+// Write implements io.Writer.
+func (f *firstWord) Write(p []byte) (int, error) {
+	f.once.Do(f.then)
+	return f.to.Write(p)
 }
 
 // complete runs gapless until everything has arrived and compares.

@@ -69,6 +69,7 @@ func LoadAWS(ctx context.Context, c Config, d Deps) (aws.Config, error) {
 	if d.HTTPClient != nil { // not before: AWS_CA_BUNDLE makes the loading fail for a foreign client
 		cfg.HTTPClient = d.HTTPClient
 	}
+	cfg.HTTPClient = translated{cfg.HTTPClient}
 	provider := cfg.Credentials
 	if c.RoleARN != "" {
 		sts := cfg.Copy()
