@@ -32,6 +32,8 @@ type Options struct {
 	Once bool
 	// Import, when not nil, is all that the App does.
 	Import *Import
+	// Repair, when not nil, is all that the App does.
+	Repair *Repair
 	// DryRun, when not nil, hears what the App would send; nothing is.
 	DryRun *DryRun
 	// Listener is used in place of Config.Listen; nil opens one. Start takes it over.
@@ -135,6 +137,11 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		a.tenants = append(a.tenants, built)
 	}
 	a.once.expect(opts.tenants())
+	if r := opts.Repair; r != nil {
+		if err := r.store(ctx, a, a.tenants[0]); err != nil {
+			return nil, err
+		}
+	}
 	a.onStop("conditions", a.forgetPassing)
 	a.tellDoubts(ctx)
 	if err := a.tellLeftBehind(ctx); err != nil {
@@ -274,11 +281,11 @@ func together(ctx context.Context, list []*tenant, do func(*tenant, context.Cont
 	return nil
 }
 
-// Done is closed when an App made with Once or Import has finished; Err then says
+// Done is closed when an App made with Once, Import or Repair has finished; Err then says
 // how.
 func (a *App) Done() <-chan struct{} { return a.once.done }
 
-// Err returns why an App made with Once or Import ended before all was delivered; nil when
+// Err returns why an App made with Once, Import or Repair ended before all was delivered; nil when
 // all was.
 func (a *App) Err() error { return a.once.result() }
 

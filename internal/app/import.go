@@ -71,14 +71,20 @@ type Imported struct {
 
 // tenants returns the tenants that the App works for.
 func (o Options) tenants() []config.Tenant {
-	if o.Import == nil {
+	only := ""
+	switch {
+	case o.Import != nil:
+		only = o.Import.tenant
+	case o.Repair != nil:
+		only = o.Repair.tenant
+	default:
 		return o.Config.Tenants
 	}
-	return slices.DeleteFunc(slices.Clone(o.Config.Tenants), func(t config.Tenant) bool { return t.Name != o.Import.tenant })
+	return slices.DeleteFunc(slices.Clone(o.Config.Tenants), func(t config.Tenant) bool { return t.Name != only })
 }
 
 // once reports whether the App ends by itself.
-func (o Options) once() bool { return o.Once || o.Import != nil }
+func (o Options) once() bool { return o.Once || o.Import != nil || o.Repair != nil }
 
 // beginImport forgets what a run before has said of the loops of an import, and
 // notes the figures from which it counts.

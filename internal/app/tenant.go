@@ -67,7 +67,7 @@ func (a *App) build(ctx context.Context, cfg *config.Config, t config.Tenant) (_
 	if built.buffer, err = a.store.Buffer(ctx, t.Name); err != nil {
 		return nil, fmt.Errorf("open buffer: %w", err)
 	}
-	if a.opts.Import == nil {
+	if a.opts.Import == nil && a.opts.Repair == nil {
 		err = built.buffer.ClearConditions(ctx)
 	}
 	if err != nil {
@@ -135,6 +135,10 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 			add(files, built.catchesUp(), nil)
 		}
 		return err
+	}
+	if a.opts.Repair != nil {
+		built.catchesUp()() // what waits in the buffer is all there is
+		return nil
 	}
 	var onPolled, onPushed stored
 	if t.Polls() {

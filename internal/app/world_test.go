@@ -154,12 +154,19 @@ func (w *world) open(ctx context.Context) (*app.App, error) {
 	if w.door != nil {
 		listen = w.door.open
 	}
-	return app.New(ctx, app.Options{
-		Config: w.cfg, Logger: logger, Once: w.once, Import: w.imports, Secrets: w.secrets, ListenWebhook: listen, Auth0HTTP: w,
+	opts := w.options()
+	opts.Logger, opts.Once, opts.Import, opts.Secrets, opts.ListenWebhook = logger, w.once, w.imports, w.secrets, listen
+	return app.New(ctx, opts)
+}
+
+// options are those of an App in the world, without what it does.
+func (w *world) options() app.Options {
+	return app.Options{
+		Config: w.cfg, Logger: slog.New(slog.DiscardHandler), Auth0HTTP: w,
 		// A redirect is an answer, as with the SDK's own client.
 		AWSHTTP:        &http.Client{Transport: w, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),
-	})
+	}
 }
 
 // start starts an App on the data directory.

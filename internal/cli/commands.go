@@ -30,6 +30,7 @@ func commands(env *Env) []*cobra.Command {
 		newHealthCommand(env),
 		newDoctorCommand(env),
 		newImportCommand(env),
+		newVerifyCommand(env),
 		newCursorCommand(env),
 		newDestinationCommand(env),
 		newDeadLetterCommand(env),

@@ -46,7 +46,12 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 // with an object of JSON always. Those that create answer with nothing.
 func answersObject(req *http.Request) bool {
 	_, op, _ := strings.Cut(req.Header.Get("X-Amz-Target"), ".")
-	return op == opPut || op == opGet || op == opDescribeGroups || op == opDescribeStreams
+	switch op {
+	case opPut, opGet, opFilter, opStartQuery, opQueryResults, opDescribeGroups, opDescribeStreams:
+		return true
+	default:
+		return false
+	}
 }
 
 // boundedBody is the body of an answer.

@@ -167,6 +167,9 @@ func (p explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
 const (
 	opPut             = "PutLogEvents"
 	opGet             = "GetLogEvents"
+	opFilter          = "FilterLogEvents"
+	opStartQuery      = "StartQuery"
+	opQueryResults    = "GetQueryResults"
 	opCreateGroup     = "CreateLogGroup"
 	opCreateStream    = "CreateLogStream"
 	opRetention       = "PutRetentionPolicy"

@@ -67,3 +67,13 @@ func readCursor(c event.Cursor) (place, error) {
 	p.since = t
 	return p, nil
 }
+
+// CursorID returns the log_id behind which a cursor of Poll stands; empty when it
+// names none.
+func CursorID(c event.Cursor) string {
+	p, err := readCursor(c)
+	if err != nil {
+		return ""
+	}
+	return p.id
+}

@@ -21,6 +21,7 @@ const (
 	CountReplayed   = "replayed"   // dead letters put back into the buffer, by reason
 	CountDropped    = "dropped"    // dead letters deleted by a person, by reason
 	CountHealed     = "healed"     // found by the poll, and not brought by the push in time
+	CountRequeued   = "requeued"   // put back into the buffer because the destination lacked them
 	CountPushed     = "pushed"     // brought by the push first, or in time after the poll
 )
 

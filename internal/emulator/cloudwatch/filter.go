@@ -97,7 +97,7 @@ func (s *Server) filterLogEvents(c *call, in *filterInput) (any, error) {
 		if err := g.readable("FilterLogEvents"); err != nil {
 			return err
 		}
-		return in.page(g, match, &out)
+		return in.page(g, match, s.readable, &out)
 	})
 	emulator.Note(c.ctx, slog.String("group", name), slog.Int("events", len(out.Events)))
 	if err != nil {
@@ -107,7 +107,7 @@ func (s *Server) filterLogEvents(c *call, in *filterInput) (any, error) {
 }
 
 // page fills the answer with what matches, from all streams in one order.
-func (in *filterInput) page(g *logGroup, match matcher, out *filterOutput) error {
+func (in *filterInput) page(g *logGroup, match matcher, readable func([]entry) []entry, out *filterOutput) error {
 	now := nowMillis()
 	streams, err := in.streams(g)
 	if err != nil {
@@ -132,7 +132,7 @@ func (in *filterInput) page(g *logGroup, match matcher, out *filterOutput) error
 			from = later(from, at.next())
 		}
 	}
-	merged := newMerger(streams, from, to, backward)
+	merged := newMerger(streams, readable, from, to, backward)
 	if last, more := in.collect(merged, match, out); more {
 		out.NextToken = pageToken{AfterTime: last.time, Seq: last.seq, Backward: backward, Query: query}.encode(now)
 	}
@@ -196,10 +196,10 @@ type lane struct {
 	events []entry // what is left, always in ascending order
 }
 
-func newMerger(streams []*logStream, from, to position, backward bool) *merger {
+func newMerger(streams []*logStream, readable func([]entry) []entry, from, to position, backward bool) *merger {
 	m := &merger{backward: backward}
 	for _, st := range streams {
-		if events := between(st.events, from, to); len(events) > 0 {
+		if events := between(readable(st.events), from, to); len(events) > 0 {
 			m.lanes = append(m.lanes, lane{st.name, events})
 		}
 	}

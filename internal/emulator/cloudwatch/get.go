@@ -69,7 +69,7 @@ func (s *Server) getLogEvents(c *call, in *getEventsInput) (any, error) {
 		if !ok {
 			return errNoStream
 		}
-		return in.page(g, st, &out)
+		return in.page(g, s.readable(st.events), &out)
 	})
 	emulator.Note(c.ctx, slog.String("group", name), slog.String("stream", *in.Stream), slog.Int("events", len(out.Events)))
 	if err != nil {
@@ -90,7 +90,7 @@ func (g *logGroup) readable(operation string) error {
 // page fills the answer. Both tokens are positions: the forward one is that of
 // the last event shown, the backward one that of the first; without events they
 // stay where the token given was, so a client at the end gets its token back.
-func (in *getEventsInput) page(g *logGroup, st *logStream, out *getEventsOutput) error {
+func (in *getEventsInput) page(g *logGroup, list []entry, out *getEventsOutput) error {
 	from := position{max(deref(in.Start), g.expiry(nowMillis())), 0}
 	to := position{math.MaxInt64, 0}
 	if in.End != nil {
@@ -114,7 +114,7 @@ func (in *getEventsInput) page(g *logGroup, st *logStream, out *getEventsOutput)
 			}
 		}
 	}
-	events := in.cut(between(st.events, from, to), forward)
+	events := in.cut(between(list, from, to), forward)
 	for _, e := range events {
 		out.Events = append(out.Events, outputEvent{Timestamp: e.time, Message: e.message, Ingested: e.ingested})
 	}

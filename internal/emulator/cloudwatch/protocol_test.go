@@ -36,7 +36,7 @@ func TestProtocol(t *testing.T) {
 			}
 		},
 		"operations that are not there": func(b *bench) {
-			for _, op := range []string{"StartQuery", "putLogEvents", ""} {
+			for _, op := range []string{"StartLiveTail", "putLogEvents", ""} {
 				if a := b.raw(op, "{}"); a.status != 400 || a.text != `{"__type":"UnknownOperationException"}` {
 					b.t.Errorf("%q: %d %s", op, a.status, a.text)
 				}

@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gaplesslogs/gapless/internal/emulator"
 )
@@ -34,6 +36,9 @@ type Options struct {
 	Region string
 	// AccountID is the twelve-digit account; empty means DefaultAccountID.
 	AccountID string
+	// ReadDelay is how long after it was stored an event can be read: reads of
+	// CloudWatch Logs lag behind writes, by seconds.
+	ReadDelay time.Duration
 	// Logger gets one line for each request; nil means none.
 	Logger *slog.Logger
 	// Faults is the script of faults; nil means an empty one, which can be added
@@ -58,8 +63,10 @@ type Server struct {
 	account string
 	users   map[string]*user
 	faults  *emulator.Faults
+	delay   time.Duration // until an event can be read
 	store   *store
 	stats   counters
+	queries queries
 	handler http.Handler
 	close   func() error
 }
@@ -69,7 +76,7 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	s := &Server{
 		region: orDefault(o.Region, DefaultRegion), account: orDefault(o.AccountID, DefaultAccountID),
-		faults: o.Faults, store: newStore(),
+		faults: o.Faults, delay: o.ReadDelay, store: newStore(),
 	}
 	if !accountID.re.MatchString(s.account) {
 		return nil, fmt.Errorf("account id %q: want twelve digits", s.account)
@@ -187,4 +194,13 @@ func (s *Server) Events(group, stream string) []StoredEvent {
 		list[i] = StoredEvent{ID: e.id(), Timestamp: e.time, Ingested: e.ingested, Message: e.message}
 	}
 	return list
+}
+
+// readable returns those of the events of a stream that can be read now.
+func (s *Server) readable(events []entry) []entry {
+	if s.delay <= 0 {
+		return events
+	}
+	latest := nowMillis() - s.delay.Milliseconds()
+	return slices.DeleteFunc(slices.Clone(events), func(e entry) bool { return e.ingested > latest })
 }
