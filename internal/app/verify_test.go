@@ -177,6 +177,12 @@ func TestVerify(t *testing.T) {
 // repair repairs what is among findings.
 func (w *world) repair(t *testing.T, v app.Verification, list []verify.Finding, want app.Repaired) {
 	t.Helper()
+	w.repairWith(t, w.options(), v, list, want)
+}
+
+// repairWith is repair in other surroundings.
+func (*world) repairWith(t *testing.T, opts app.Options, v app.Verification, list []verify.Finding, want app.Repaired) {
+	t.Helper()
 	r := app.NewRepair(v, func(yield func(verify.Finding, error) bool) {
 		for _, f := range list {
 			if f.Kind == verify.Missing && !yield(f, nil) {
@@ -184,7 +190,6 @@ func (w *world) repair(t *testing.T, v app.Verification, list []verify.Finding, 
 			}
 		}
 	})
-	opts := w.options()
 	opts.Repair = r
 	a, err := app.New(t.Context(), opts)
 	if err != nil {

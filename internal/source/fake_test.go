@@ -156,6 +156,9 @@ func (s *fakeAuth0) Search(ctx context.Context, q auth0.SearchQuery) (auth0.Answ
 		return auth0.Answer{}, &auth0.Error{Op: "search logs", Status: 400, Kind: auth0.BadRequest}
 	}
 	found := slices.Clone(s.log)
+	if id, ok := strings.CutPrefix(q.Q, `log_id:"`); ok && !s.ignoresQ {
+		found = slices.DeleteFunc(found, func(e event.Event) bool { return e.LogID+`"` != id })
+	}
 	if after, ok := strings.CutPrefix(q.Q, "date:["); ok && !s.ignoresQ {
 		text, _, _ := strings.Cut(after, " TO ")
 		since, err := time.Parse(time.RFC3339Nano, text)

@@ -182,8 +182,10 @@ func (f *finder) find(ctx context.Context, id string) (e event.Event, ok bool, e
 			}
 		}
 	}
-	e, ok = f.page[id]
-	return e, ok, nil
+	if e, ok = f.page[id]; ok {
+		return e, true, nil
+	}
+	return f.search(ctx, id) // an API may answer ids that it does not know with anything
 }
 
 // search asks for an event by a search.
