@@ -138,6 +138,10 @@ func (r *reached) fate(q verify.Question) verify.Fate {
 	if usual && stands && len(r.id) == len(q.LogID) {
 		passed = q.LogID <= r.id
 	}
+	began := r.mark.Since
+	if began.Nanosecond() == 0 { // by Auth0's clock, which tells whole seconds
+		began = began.Add(time.Second)
+	}
 	in := func(g store.GapStatus) bool {
 		return !q.Date.Before(g.FromTime) && (g.ToTime.IsZero() || !q.Date.After(g.ToTime))
 	}
@@ -146,7 +150,7 @@ func (r *reached) fate(q verify.Question) verify.Fate {
 		return verify.NotRead
 	case slices.ContainsFunc(r.gaps, in):
 		return verify.InGap
-	case q.Date.Before(r.start), len(r.gaps) == 0 && q.Date.Before(r.mark.Since):
+	case q.Date.Before(r.start), len(r.gaps) == 0 && q.Date.Before(began):
 		return verify.BeforeStart
 	default:
 		return verify.Unknown

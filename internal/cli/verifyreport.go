@@ -210,7 +210,7 @@ func writeVerified(w io.Writer, tenant string, sum verify.Summary, found *spool,
 	say("%s: %s to %s", tenant, stamp(sum.Span.Since), stamp(sum.Span.Until))
 	say("Auth0 holds %s.", plural(sum.Held, "event"))
 	if sum.ProvedSince.After(sum.Span.Since) {
-		say("Auth0 may not keep the log of before %s: what was earlier cannot be proved.", stamp(sum.ProvedSince))
+		say("Auth0 surely keeps the log since %s alone: what was earlier cannot be proved.", stamp(sum.ProvedSince))
 	}
 	for i := range sum.Destinations {
 		writeResult(say, &sum.Destinations[i])

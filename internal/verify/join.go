@@ -278,8 +278,17 @@ func (r *run) judgeLast(g group) error {
 	if g.held == nil {
 		return nil
 	}
-	if g.all > 0 {
+	switch before := g.held.fate; {
+	case g.all > 0:
 		return r.present(g)
+	case g.letter != "":
+		return r.report(g, DeadLetter, g.letter, nil)
+	case g.waiting, g.fate == Delivered && before != Delivered: // a moment ago
+		return r.report(g, Waiting, "", nil)
+	case g.fate == NotRead:
+		return r.report(g, NotYet, "", nil)
+	case g.fate == BeforeStart:
+		return r.report(g, Before, "", nil)
 	}
 	if r.now().Sub(milli(g.held.date)) < r.cfg.Lag && (r.ledger == nil || g.fate == Unknown) {
 		return r.report(g, NotYet, "", nil)

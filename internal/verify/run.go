@@ -22,6 +22,8 @@ const (
 	// bucket is the grain in which the times are noted at which events are looked for
 	// again.
 	bucket = 10 * time.Minute
+	// manyBuckets is from how many of them on they are read but once.
+	manyBuckets = 60
 	// firstWait is the wait before the first look for what seems to be missing; it
 	// doubles.
 	firstWait = 5 * time.Second
@@ -260,6 +262,9 @@ func (r *run) lookAgain(ctx context.Context) error {
 			return err
 		}
 		remains := r.until.Sub(r.now())
+		if r.openBuckets() > manyBuckets { // to read them costs much: once, then
+			wait = remains
+		}
 		if err := r.pause(ctx, min(wait, remains), remains); err != nil {
 			return errors.Join(err, all.close())
 		}
@@ -278,6 +283,14 @@ func (r *run) lookAgain(ctx context.Context) error {
 func (r *run) openEvents() (n int64) {
 	for _, o := range r.open {
 		n += o.events
+	}
+	return n
+}
+
+// openBuckets is how many times are to be read to find them.
+func (r *run) openBuckets() (n int) {
+	for _, o := range r.open {
+		n += len(o.buckets)
 	}
 	return n
 }
@@ -324,7 +337,10 @@ func (r *run) lookEverywhere(ctx context.Context) error {
 	if r.openEvents() == 0 {
 		return nil
 	}
-	all := r.missing
+	all, err := r.takeMissing(ctx)
+	if err != nil {
+		return err
+	}
 	open := r.open
 	r.beginMissing()
 	for i := range r.dests {

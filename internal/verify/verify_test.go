@@ -192,3 +192,54 @@ func (p *past) ghost(rt *rapid.T, e event.Event, want map[string][]string) {
 	d.put(e.Date, string(e.Raw))
 	want["not_in_auth0/"+d.name] = append(want["not_in_auth0/"+d.name], e.LogID)
 }
+
+// TestExporterAtWork compares beside an exporter that is about to store and deliver
+// events: what it has not heard of, or has delivered a moment ago, is not missing.
+func TestExporterAtWork(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	p := &past{span: verify.Span{Since: now.Add(-time.Hour), Until: now}, sure: now.Add(-time.Hour), dests: []*place{{}}}
+	for n, age := range []time.Duration{30 * time.Minute, 30 * time.Minute, 30 * time.Second, 20 * time.Minute, 10 * time.Minute} {
+		p.events = append(p.events, happen(now.Add(-age), n))
+	}
+	id := func(n int) string { return p.events[n].LogID }
+	p.books = &books{
+		fates: map[string]verify.Fate{"/" + id(0): verify.Unknown, "/" + id(1): verify.Unknown, "/" + id(2): verify.Unknown, "/" + id(4): verify.LeftOut},
+		later: map[string]verify.Fate{"/" + id(1): verify.Delivered},
+	}
+	sum, got := p.run(t, verify.Config{Lag: time.Minute})
+	want := map[string][]string{"missing/": {id(0), id(3), id(4)}, "waiting/": {id(1)}, "not_yet/": {id(2)}}
+	for k := range want {
+		slices.Sort(want[k])
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	if sum.Clean || sum.Held != 5 {
+		t.Errorf("summary: %+v", sum)
+	}
+}
+
+// TestProvable compares a span that reaches further back than either side keeps.
+func TestProvable(t *testing.T) {
+	t.Parallel()
+	now := time.Now().Truncate(time.Second)
+	p := &past{span: verify.Span{Since: now.Add(-10 * 24 * time.Hour), Until: now}, sure: now.Add(-5 * 24 * time.Hour)}
+	d := &place{kept: now.Add(-2 * 24 * time.Hour)}
+	p.dests = []*place{d}
+	gone, ghost := happen(now.Add(-6*24*time.Hour), 1), happen(now.Add(-4*24*time.Hour), 2)
+	old, young := happen(now.Add(-3*24*time.Hour), 3), happen(now.Add(-24*time.Hour), 4)
+	p.events = []event.Event{old, young}
+	d.put(gone.Date, string(gone.Raw))
+	d.put(ghost.Date, string(ghost.Raw))
+	d.put(now.Add(-time.Hour), "no JSON")
+	d.put(now.Add(-time.Hour), `{"level":"info","msg":"of another program"}`)
+	sum, got := p.run(t, verify.Config{})
+	if diff := gocmp.Diff(map[string][]string{"missing/": {young.LogID}, "not_in_auth0/": {ghost.LogID}}, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	r := sum.Destinations[0]
+	if r.Gone != 1 || r.Foreign != 2 || r.Found[verify.Expired] != 1 || !r.KeptSince.Equal(d.kept) || !sum.ProvedSince.Equal(p.sure) || sum.Held != 2 {
+		t.Errorf("summary: %+v", sum)
+	}
+}

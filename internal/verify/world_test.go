@@ -115,6 +115,8 @@ type books struct {
 	waiting map[string]bool // destination/log_id
 	letters map[string]string
 	fates   map[string]verify.Fate
+	later   map[string]verify.Fate // from the second question on
+	asked   map[string]int
 }
 
 func (b *books) Waiting(_ context.Context, _ verify.Span, each func(destination, logID string) error) error {
@@ -142,8 +144,15 @@ func (b *books) Fates(_ context.Context, asked []verify.Question) (list []verify
 		return nil, errors.New("nothing was asked")
 	}
 	for _, q := range asked {
-		f, ok := b.fates[q.Destination+"/"+q.LogID]
-		if !ok {
+		key := q.Destination + "/" + q.LogID
+		f, ok := b.fates[key]
+		if after, changes := b.later[key]; changes && b.asked[key] > 0 {
+			f = after
+		}
+		if b.asked == nil {
+			b.asked = make(map[string]int)
+		}
+		if b.asked[key]++; !ok {
 			f = verify.Delivered
 		}
 		list = append(list, f)
