@@ -69,13 +69,13 @@ func wantFindings(tb rapid.TB, what string, want, got map[string][]string) {
 }
 
 // rewrite replaces what lies in a stream, as somebody may who has the rights.
-func (s *site) rewrite(ctx context.Context, tb rapid.TB, w *world, endpoint, stream string, change func([]cloudwatch.StoredEvent) []cloudwatch.StoredEvent) {
+func (s *site) rewrite(ctx context.Context, tb rapid.TB, w *world, endpoint string, change func([]cloudwatch.StoredEvent) []cloudwatch.StoredEvent) {
 	tb.Helper()
 	client := logs.New(logs.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String(endpoint), HTTPClient: &http.Client{Transport: w},
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),
 	})
-	group := aws.String("/auth0/" + s.name)
+	group, stream := aws.String("/auth0/"+s.name), "logs"
 	events := change(slices.Clone(s.cloudwatch.Events(*group, stream)))
 	slices.SortStableFunc(events, func(a, b cloudwatch.StoredEvent) int { return int(a.Timestamp - b.Timestamp) })
 	if len(s.cloudwatch.Events(*group, stream)) > 0 {
@@ -129,7 +129,7 @@ func TestVerify(t *testing.T) {
 		w.stop(t.Context(), t, 20*time.Second)
 		stopped := time.Now()
 		want := map[string][]string{}
-		s.rewrite(t.Context(), t, w, w.cfg.Tenants[0].CloudWatch.Endpoint, "logs", func(list []cloudwatch.StoredEvent) (out []cloudwatch.StoredEvent) {
+		s.rewrite(t.Context(), t, w, w.cfg.Tenants[0].CloudWatch.Endpoint, func(list []cloudwatch.StoredEvent) (out []cloudwatch.StoredEvent) {
 			for i, e := range list {
 				id := idOf([]byte(e.Message))
 				switch i % 50 {
@@ -270,7 +270,7 @@ func TestVerifyByTheRules(t *testing.T) {
 		// The same again, after somebody was in one of them.
 		audit.name = s.name
 		want := map[string][]string{}
-		audit.rewrite(t.Context(), t, w, c.Destinations[0].CloudWatch.Endpoint, "logs", func(list []cloudwatch.StoredEvent) (out []cloudwatch.StoredEvent) {
+		audit.rewrite(t.Context(), t, w, c.Destinations[0].CloudWatch.Endpoint, func(list []cloudwatch.StoredEvent) (out []cloudwatch.StoredEvent) {
 			for i, e := range list {
 				id := idOf([]byte(e.Message))
 				if e.Timestamp < time.Now().Add(-13*24*time.Hour).UnixMilli() {
@@ -379,7 +379,7 @@ func TestVerifyAPush(t *testing.T) {
 		}
 		client := s.cloudwatch
 		makeGroup(t, w, "/auth0/dev")
-		s.rewrite(t.Context(), t, w, w.cfg.Tenants[0].CloudWatch.Endpoint, "logs", func([]cloudwatch.StoredEvent) []cloudwatch.StoredEvent { return list })
+		s.rewrite(t.Context(), t, w, w.cfg.Tenants[0].CloudWatch.Endpoint, func([]cloudwatch.StoredEvent) []cloudwatch.StoredEvent { return list })
 		if n := len(client.Events("/auth0/dev", "logs")); n != 60 {
 			t.Fatalf("%d events were planted", n)
 		}
@@ -487,7 +487,7 @@ func TestVerifyOtherStreams(t *testing.T) {
 		w.stop(t.Context(), t, 20*time.Second)
 		stopped := time.Now()
 		var lost string
-		s.rewrite(t.Context(), t, w, c.CloudWatch.Endpoint, "logs", func(list []cloudwatch.StoredEvent) []cloudwatch.StoredEvent {
+		s.rewrite(t.Context(), t, w, c.CloudWatch.Endpoint, func(list []cloudwatch.StoredEvent) []cloudwatch.StoredEvent {
 			lost = idOf([]byte(list[20].Message))
 			return slices.Delete(list, 20, 21)
 		})
@@ -558,6 +558,39 @@ func TestVerifyExplains(t *testing.T) {
 		}
 		wantFindings(t, "explained", want, got)
 		if sum.Clean || sum.Destinations[0].InBoth < 5 {
+			t.Errorf("summary: %+v", sum)
+		}
+	})
+}
+
+// TestVerifySharedStream compares one of two tenants that share a log stream: the
+// events of the other are no findings.
+func TestVerifySharedStream(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, dir, tenant.Unlimited, "dev", "other")
+		defer w.close(t.Context(), t)
+		for i, s := range w.sites {
+			c := &w.cfg.Tenants[i].CloudWatch
+			c.Endpoint, c.LogGroup = w.cfg.Tenants[0].CloudWatch.Endpoint, "/auth0/all"
+			if err := s.tenant.Generate(40, time.Now().Add(-20*time.Hour), time.Now().Add(-time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.once = true
+		all := w.cfg.Tenants
+		for i := range all { // at different times, for emulated tenants make the same log_ids
+			w.cfg.Tenants = all[i : i+1]
+			w.start(t.Context(), t)
+			<-w.app.Done()
+			w.stop(t.Context(), t, 20*time.Second)
+			<-time.After(3 * time.Second)
+		}
+		w.cfg.Tenants = all
+		sum, got := w.verify(t.Context(), t, 22*time.Hour)
+		wantFindings(t, "shared", map[string][]string{"not_yet": got["not_yet"]}, got)
+		if d := sum.Destinations[0]; !sum.Clean || d.InBoth < 40 || d.Foreign < 40 || len(got["not_yet"]) > 1 {
 			t.Errorf("summary: %+v", sum)
 		}
 	})

@@ -216,7 +216,8 @@ func (p *comparedPlace) Read(ctx context.Context, s verify.Span, everywhere bool
 				return nil
 			}
 			return each(verify.Stored{
-				LogGroup: g.Name, LogStream: e.Stream, EventID: e.ID, Timestamp: e.At, Ingested: e.Ingested, Message: e.Message, Elsewhere: !own,
+				LogGroup: g.Name, LogStream: e.Stream, EventID: e.ID, Timestamp: e.At, Ingested: e.Ingested, Message: e.Message,
+				Elsewhere: !own, Shared: own && p.ofOther(g.Name, e.Stream, false),
 			})
 		})
 		if err != nil {

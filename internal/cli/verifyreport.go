@@ -245,7 +245,7 @@ func writeResult(say func(string, ...any), d *verify.Result) {
 	}
 	row(d.FilteredThere, "there although the rules leave them out today")
 	row(d.Gone, "in the destination, and no longer in Auth0")
-	row(d.Foreign, "messages that are no log events")
+	row(d.Foreign, "messages that are no log events of the tenant")
 	for _, k := range verify.Kinds() {
 		row(d.Found[k], verifyWords[k])
 	}

@@ -144,7 +144,7 @@ func (r *run) ghost(g group) error {
 	switch res := &r.results[g.i]; {
 	case !r.cfg.Span.has(date):
 		return nil
-	case strings.HasPrefix(g.logID, event.SyntheticPrefix):
+	case f.shared, strings.HasPrefix(g.logID, event.SyntheticPrefix):
 		res.Foreign += int64(g.all)
 		return nil
 	case date < r.sure:

@@ -33,6 +33,7 @@ type found struct {
 	dated     bool
 	enveloped bool
 	elsewhere bool
+	shared    bool
 	exact     digest
 	lax       digest
 }
@@ -139,6 +140,7 @@ func (f *found) pack(p *packer) {
 	p.flag(f.dated)
 	p.flag(f.enveloped)
 	p.flag(f.elsewhere)
+	p.flag(f.shared)
 	p.digest(f.exact)
 	p.digest(f.lax)
 }
@@ -149,7 +151,8 @@ func unpackFound(u *unpacker) found {
 	f.copied.Timestamp = milli(u.int())
 	f.copied.LogGroup, f.copied.LogStream, f.copied.EventID = u.text(), u.text(), u.text()
 	f.copied.Ingested = milli(u.int())
-	f.date, f.dated, f.enveloped, f.elsewhere = u.int(), u.flag(), u.flag(), u.flag()
+	f.date, f.dated, f.enveloped = u.int(), u.flag(), u.flag()
+	f.elsewhere, f.shared = u.flag(), u.flag()
 	f.exact, f.lax = u.digest(), u.digest()
 	return f
 }

@@ -234,7 +234,7 @@ func (r *run) readDestination(ctx context.Context, i int, span Span, everywhere 
 func (r *run) find(i int, s Stored, copies []string, to *sorter, first bool) error {
 	f := found{
 		copied:    Copy{LogGroup: s.LogGroup, LogStream: s.LogStream, EventID: s.EventID, Timestamp: s.Timestamp, Ingested: s.Ingested},
-		elsewhere: s.Elsewhere,
+		elsewhere: s.Elsewhere, shared: s.Shared,
 	}
 	e, err := event.Parse(s.Message, s.Timestamp)
 	if err != nil { // it is no event, whoever wrote it

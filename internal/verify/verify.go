@@ -66,6 +66,9 @@ type Stored struct {
 	Message             []byte
 	// Elsewhere says that it lies in a stream that the configuration does not make.
 	Elsewhere bool
+	// Shared says that others write to the stream as well, such as another tenant: what
+	// Auth0 does not hold of it is theirs.
+	Shared bool
 }
 
 // A Ledger is what the exporter has written down. It is read beside a process that
@@ -272,7 +275,7 @@ type Result struct {
 	// Gone are in the destination and no longer in Auth0, which keeps nothing of their
 	// time.
 	Gone int64
-	// Foreign are messages that are no log events of a tenant.
+	// Foreign are messages that are no log events of the tenant.
 	Foreign int64
 	// Found counts the findings by kind.
 	Found map[Kind]int64
