@@ -595,3 +595,36 @@ func TestVerifySharedStream(t *testing.T) {
 		}
 	})
 }
+
+// TestVerifyInfrequentAccess compares a group that Logs Insights alone can read.
+func TestVerifyInfrequentAccess(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, dir, tenant.Unlimited, "dev")
+		defer w.close(t.Context(), t)
+		s := w.sites[0]
+		c := &w.cfg.Tenants[0]
+		c.CloudWatch.LogGroupClass = "INFREQUENT_ACCESS"
+		if err := s.tenant.Generate(120, time.Now().Add(-20*time.Hour), time.Now().Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		w.once = true
+		w.start(t.Context(), t)
+		<-w.app.Done()
+		w.stop(t.Context(), t, 20*time.Second)
+		stopped := time.Now()
+		want := map[string][]string{}
+		s.rewrite(t.Context(), t, w, c.CloudWatch.Endpoint, func(list []cloudwatch.StoredEvent) []cloudwatch.StoredEvent {
+			want["missing"] = []string{idOf([]byte(list[50].Message))}
+			want["twice"] = []string{idOf([]byte(list[60].Message))}
+			want["wrong_timestamp"] = []string{idOf([]byte(list[70].Message))}
+			list[50] = list[60]
+			list[70].Timestamp++
+			return list
+		})
+		_, got := w.verify(t.Context(), t, 22*time.Hour)
+		want["not_yet"] = after(got["not_yet"], stopped)
+		wantFindings(t, "by Logs Insights", want, got)
+	})
+}

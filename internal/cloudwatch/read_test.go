@@ -1,6 +1,7 @@
 package cloudwatch_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/gaplesslogs/gapless/internal/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/emulator"
+	"github.com/gaplesslogs/gapless/internal/pipeline"
 )
 
 // fill makes a group with so many events in each of two streams, 70 ms apart.
@@ -127,5 +129,20 @@ func TestRestamps(t *testing.T) {
 	}
 	if got := (cloudwatch.Config{}).LatestStamp(taken.Add(-day), taken, 0); !got.Equal(taken.Add(-day)) {
 		t.Errorf("the latest timestamp is %v", got)
+	}
+}
+
+// TestReadIsForbidden reads with rights that do not reach: the error says which one is
+// missing.
+func TestReadIsForbidden(t *testing.T) {
+	t.Parallel()
+	server, _ := emulate(t, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"logs:DescribeLogGroups","Resource":"*"}]}`)
+	s, _ := open(t, server, config())
+	for _, class := range []string{"STANDARD", "INFREQUENT_ACCESS"} {
+		err := s.Read(t.Context(), cloudwatch.Group{Name: "/auth0/dev", Class: class}, cloudwatch.Streams{}, time.Now().Add(-time.Hour), time.Now(), nil)
+		e, ok := errors.AsType[*pipeline.Error](err)
+		if !ok || e.Class != pipeline.Unauthorized || !strings.Contains(e.Hint, map[string]string{"STANDARD": "logs:FilterLogEvents", "INFREQUENT_ACCESS": "logs:StartQuery"}[class]) {
+			t.Errorf("%s: %v", class, err)
+		}
 	}
 }
