@@ -18,8 +18,7 @@ import (
 )
 
 // TestVerifyLeavesTheExporterItsShare compares a day of a tenant on the smallest plan,
-// two calls a second, while the exporter is at work: it does not fall behind, and
-// nothing is refused for the rate.
+// two calls a second, while the exporter is at work: it does not fall behind.
 func TestVerifyLeavesTheExporterItsShare(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -52,7 +51,7 @@ func TestVerifyLeavesTheExporterItsShare(t *testing.T) {
 		if !sum.Clean || sum.Held < 2000 {
 			t.Errorf("summary: %+v", sum)
 		}
-		if most > 15*time.Second {
+		if most > 5*time.Second {
 			t.Errorf("the exporter fell %v behind", most)
 		}
 		s.quit()
