@@ -1,14 +1,20 @@
 package app_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/gaplesslogs/gapless/internal/app"
 	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/emulator"
 	"github.com/gaplesslogs/gapless/internal/emulator/cloudwatch"
@@ -223,4 +229,54 @@ func TestVerifyInfrequentAccess(t *testing.T) {
 		want["not_yet"] = after(got["not_yet"], stopped)
 		wantFindings(t, "by Logs Insights", want, got)
 	})
+}
+
+// TestVerifyPermissionsAreThoseOfTheDocs compares under nothing but the policy of
+// docs/security.md for it, a group of each class.
+func TestVerifyPermissionsAreThoseOfTheDocs(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "security.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(page), "For [`gapless verify`]")
+	_, policy, _ := strings.Cut(after, "```json\n")
+	policy, _, _ = strings.Cut(policy, "```")
+	if !found || !json.Valid([]byte(policy)) {
+		t.Fatal("docs/security.md has no policy for verify")
+	}
+	dir := t.TempDir()
+	for _, class := range []string{"STANDARD", "INFREQUENT_ACCESS"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, filepath.Join(dir, class), tenant.Unlimited, "dev-tenant")
+			defer w.close(t.Context(), t)
+			s := w.sites[0]
+			w.cfg.AWS.Region = "ap-northeast-1"
+			w.cfg.Tenants[0].CloudWatch.LogGroupClass = class
+			if err := s.tenant.Generate(20, time.Now().Add(-time.Hour), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			keys := []cloudwatch.AccessKey{{ID: "AKIDEXPORTER", Secret: "example-secret"}, {ID: "AKIDEXAMPLE", Secret: "example-secret", Policy: policy}}
+			if s.cloudwatch, err = cloudwatch.New(cloudwatch.Options{AccessKeys: keys}); err != nil {
+				t.Fatal(err)
+			}
+			w.hosts["logs-dev-tenant.example.com"] = emulator.Transport(s.cloudwatch)
+			opts := w.options()
+			opts.Once, opts.AWSCredentials = true, credentials.NewStaticCredentialsProvider(keys[0].ID, keys[0].Secret, "")
+			a, err := app.New(t.Context(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := a.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			<-a.Done()
+			if err := a.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if sum, got := w.verify(t.Context(), t, 2*time.Hour); !sum.Clean || sum.Destinations[0].InBoth < 20 {
+				t.Errorf("%s: %+v, %v", class, sum, got)
+			}
+		})
+	}
 }
