@@ -102,7 +102,7 @@ type comparison struct {
 // newComparison makes it. It talks to nobody but the store and those that keep the
 // secrets.
 func newComparison(ctx context.Context, opts Options, v Verification) (_ *comparison, err error) {
-	c := &comparison{app: &App{opts: opts, registry: prometheus.NewRegistry()}}
+	c := &comparison{app: &App{opts: opts, secrets: newSecrets(opts.Secrets), registry: prometheus.NewRegistry()}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("tenant %s: %w", v.Tenant, err), c.close())
@@ -130,7 +130,7 @@ func (a *App) politeAPI(ctx context.Context, t config.Tenant, share float64, cac
 	if t.RateShare /= 2; share > 0 {
 		t.RateShare = share
 	}
-	client, err := a.auth0Client(ctx, t, cache, a.opts.Logger)
+	client, err := a.auth0Client(ctx, t, cache, a.newTenant(a.opts.Config, t))
 	if err != nil {
 		return nil, err
 	}
