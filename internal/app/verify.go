@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/gaplesslogs/gapless/internal/auth0"
 	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/event"
@@ -90,7 +88,7 @@ func lagOf(t config.Tenant) time.Duration {
 
 // A comparison is what Verify works with. It is the verify.Holder.
 type comparison struct {
-	app    *App // with a registry of its own; nothing of it is started
+	app    *App // nothing of it is started
 	tenant config.Tenant
 	api    source.LogsAPI
 	kept   time.Duration
@@ -102,7 +100,7 @@ type comparison struct {
 // newComparison makes it. It talks to nobody but the store and those that keep the
 // secrets.
 func newComparison(ctx context.Context, opts Options, v Verification) (_ *comparison, err error) {
-	c := &comparison{app: &App{opts: opts, secrets: newSecrets(opts.Secrets), registry: prometheus.NewRegistry()}}
+	c := &comparison{app: &App{opts: opts, secrets: newSecrets(opts.Secrets)}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("tenant %s: %w", v.Tenant, err), c.close())

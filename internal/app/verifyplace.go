@@ -62,8 +62,8 @@ func (a *App) newComparedPlace(ctx context.Context, t config.Tenant, w wanted) (
 	if p.others, err = otherPlaces(a.opts.Config, t.Name, w); err != nil {
 		return nil, err
 	}
-	o := &outlet{logger: a.opts.Logger}
-	if _, err := (&App{opts: readingOptions(a.opts), registry: a.registry}).sink(ctx, t.Name, w, o); err != nil {
+	o := &outlet{logger: a.opts.Logger, tenant: a.newTenant(a.opts.Config, t)}
+	if _, err := (&App{opts: readingOptions(a.opts)}).sink(ctx, t.Name, w, o); err != nil {
 		return nil, err
 	}
 	p.sink = o.sink
