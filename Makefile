@@ -44,7 +44,10 @@ PLAIN := \
 	TestFullDiskDrains TestNothingIsLostOrDoubled TestReplayOfMany TestShortRunsTidy TestShrinks \
 	TestPrepareProperties TestTrimProperties TestExactlyAtTheLimits TestEndlessStream \
 	TestFilesKeepTheContract TestSQSNothingLost TestPageReaderBordersFallAnywhere TestConservation \
-	TestTrafficIsNobodys TestSeedsDiffer TestAnswersAreBounded
+	TestTrafficIsNobodys TestSeedsDiffer TestAnswersAreBounded \
+	TestLostAnswersOfOneDestination TestFilteredExport TestRemovedDestination TestFilteredPush \
+	TestDryRunShowsWhatTheNextRunSends TestNothingRedactedIsKeptOrShown TestDoctor TestVerify \
+	TestVerifyDuringHeavyIngestion TestVerifyLeavesTheExporterItsShare TestVerifyByTheRules
 PLAIN_IN := \
 	./internal/app ./internal/auth0 ./internal/cli ./internal/cloudwatch ./internal/emulator/tenant ./internal/event \
 	./internal/pipeline ./internal/source ./internal/store

@@ -14,10 +14,10 @@ func TestPasses(t *testing.T) {
 		race bool
 		want [][]string
 	}{
-		"all with the detector": {[]string{"-v", "./..."}, true, [][]string{{"-race", "-v", "./..."}}},
+		"all with the detector": {[]string{"-v", "./..."}, true, [][]string{{"-race", unwatched, "-v", "./..."}}},
 		"without a compiler":    {plain, false, [][]string{{"-timeout=5m", "./..."}}},
 		"some without it": {plain, true, [][]string{
-			{"-race", "-skip", "^(TestA|TestB)$", "-timeout=5m", "./..."},
+			{"-race", unwatched, "-skip", "^(TestA|TestB)$", "-timeout=5m", "./..."},
 			{"-run", "^(TestA|TestB)$", "-timeout=5m", "./a", "./b"},
 		}},
 	} {
