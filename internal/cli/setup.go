@@ -51,6 +51,7 @@ type setupRun struct {
 	auth0       auth0Flags
 	login       map[string]provision.Auth0Login
 	asJSON      bool
+	full        bool // show all of a plan
 	// deleteEvents are names of groups that may be deleted with their events.
 	deleteEvents []string
 

@@ -34,6 +34,7 @@ to the file that --access-key-file names, readable for you alone, and nowhere el
 	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
 	cmd.Flags().StringVar(&r.keyFile.path, "access-key-file", "", "new `FILE` for an access key that is made, in the form of the AWS CLI's credentials file")
 	cmd.Flags().StringVar(&r.auth0.secretFile, "auth0-secret-file", "", "new `FILE` for the client secret of an application that is made in Auth0; {tenant} in it is the name of the tenant")
+	r.addFullFlag()
 	asJSON := addJSONFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		r.asJSON = *asJSON
@@ -57,7 +58,7 @@ func (r *setupRun) apply(ctx context.Context) (err error) {
 		return r.explain(err)
 	}
 	if !r.asJSON {
-		r.env.printPlan(r.env.Stdout, p)
+		r.printPlan(p)
 	}
 	if err := r.checkSecretFile(p); err != nil {
 		return err
@@ -148,7 +149,7 @@ func (r *setupRun) unkept(out provision.Outcome) error {
 	for _, s := range out.Unkept {
 		fmt.Fprintln(r.env.Stderr, plainLines("warning: "+s.Resource.ID().String()+" was done, and is not there: the endpoint does not keep it, or is slow to show it"))
 		for _, d := range s.Differences {
-			fmt.Fprintln(r.env.Stderr, plainLines(differenceText(d, false)))
+			fmt.Fprintln(r.env.Stderr, plainLines(differenceText(d, r.full)))
 		}
 	}
 	return nil

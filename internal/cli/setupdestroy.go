@@ -32,6 +32,7 @@ twice: with --delete-events, and by typing its name when asked, or with
 	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
 	events := cmd.Flags().Bool("delete-events", false, "delete log groups that hold events, too; each is asked for")
 	cmd.Flags().StringSliceVar(&r.deleteEvents, "yes-delete-events-of", nil, "`GROUP` to delete with its events, in the place of typing its name; may be repeated")
+	r.addFullFlag()
 	asJSON := addJSONFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if len(r.deleteEvents) > 0 && !*events {
@@ -61,7 +62,7 @@ func (r *setupRun) destroy(ctx context.Context, events bool) error {
 		}
 	}
 	if !r.asJSON {
-		r.env.printPlan(r.env.Stdout, p)
+		r.printPlan(p)
 	}
 	if len(p.Pending()) > 0 {
 		if err := r.agreed(ctx, "Take this away?"); err != nil {
