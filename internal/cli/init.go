@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -184,10 +185,12 @@ func (r *initRun) say(ctx context.Context, a setup.Answers, changes []setup.Chan
 		r.paragraph("warning: ", "  ", err.Error())
 	}
 	file := r.output
+	named, _ := r.env.LookupEnv(config.FileVariable)
+	found := named == "" && (file == "-" || filepath.Clean(file) == config.DefaultFile)
 	if file != "-" {
 		file = shellWord(file)
 	}
-	fmt.Fprintf(r.talk, "\nNext:\n\n  %s\n", strings.Join(a.Next(file), "\n  "))
+	fmt.Fprintf(r.talk, "\nNext:\n\n  %s\n", strings.Join(a.Next(file, found), "\n  "))
 }
 
 // paragraph prints text in lines that fit.

@@ -149,7 +149,7 @@ func TestFileGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := string(a.File()) + "\n# Next:\n#   " + strings.Join(a.Next("gapless.yaml"), "\n#   ") + "\n"
+		got := string(a.File()) + "\n# Next:\n#   " + strings.Join(a.Next("gapless.yaml", true), "\n#   ") + "\n"
 		path := filepath.Join("testdata", name+".yaml")
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -211,18 +211,20 @@ func TestNextExists(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next := a.Next("x.yaml")
-		run := "gapless run --config x.yaml"
+		run := "gapless run"
 		if where == "lambda" || where == "github" {
-			run = "gapless run --once --config x.yaml"
+			run = "gapless run --once"
 		}
-		commands := slices.DeleteFunc(slices.Clone(next), func(line string) bool { return strings.HasPrefix(line, "#") })
-		if want := []string{"export AUTH0_CLIENT_SECRET=...", "gapless config check --config x.yaml", "gapless setup plan --config x.yaml", run}; !slices.Equal(commands, want) {
-			t.Errorf("%s: got %q", where, next)
+		for with, next := range map[string][]string{" --config x.yaml": a.Next("x.yaml", false), "": a.Next("gapless.yaml", true)} {
+			commands := slices.DeleteFunc(slices.Clone(next), func(line string) bool { return strings.HasPrefix(line, "#") })
+			want := []string{"export AUTH0_CLIENT_SECRET=...", "gapless setup plan" + with, "gapless setup apply" + with, "gapless doctor" + with, run + with}
+			if !slices.Equal(commands, want) {
+				t.Errorf("%s: got %q", where, next)
+			}
 		}
 		checkRunOn(t, where, a)
 	}
-	if got := fmt.Sprint(setup.Answers{ClientSecret: "aws-ssm:/a\x1b[2J"}.Next("-")); strings.Contains(got, "\x1b") || !strings.Contains(got, "Keep what was printed") {
+	if got := fmt.Sprint(setup.Answers{ClientSecret: "aws-ssm:/a\x1b[2J"}.Next("-", true)); strings.Contains(got, "\x1b") || !strings.Contains(got, "Keep what was printed") {
 		t.Errorf("got %q", got)
 	}
 }

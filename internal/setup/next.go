@@ -9,8 +9,9 @@ import (
 )
 
 // Next returns what to do after the file has been written, as lines for a shell with
-// comments between. file is its path as a shell reads it.
-func (a Answers) Next(file string) []string {
+// comments between. file is its path as a shell reads it, or "-" for one that was
+// printed. found says that gapless finds the file by itself, without --config.
+func (a Answers) Next(file string, found bool) []string {
 	at := places()[a.Where]
 	var lines []string
 	if a.polls() {
@@ -20,19 +21,25 @@ func (a Answers) Next(file string) []string {
 			"# the URL https://HOST/v1/tenants/"+a.Name+"/logs of "+a.WebhookListen+" as others reach it.")
 	}
 	if file == "-" {
-		file = "gapless.yaml"
+		file = config.DefaultFile
 		lines = append(lines, "# Keep what was printed as "+file+".")
 	}
 	for _, ref := range []string{a.ClientSecret, a.PrivateKey, a.WebhookToken} {
 		lines = append(lines, fetch(ref, at)...)
 	}
-	run := "gapless run --config " + file
-	if at.once {
-		run = "gapless run --once --config " + file
+	with := " --config " + file
+	if found {
+		with = ""
 	}
-	return append(lines, "gapless config check --config "+file,
-		"# In AWS, gapless needs a log group and a policy: this shows them, and apply in the place of plan makes them (docs/setup.md).",
-		"gapless setup plan --config "+file, run)
+	run := "gapless run"
+	if at.once {
+		run = "gapless run --once"
+	}
+	return append(lines,
+		"# In AWS, gapless needs a log group and a policy: plan shows what is missing, and apply makes it (docs/setup.md).",
+		"gapless setup plan"+with, "gapless setup apply"+with,
+		"# Where gapless runs: will it work?",
+		"gapless doctor"+with, run+with)
 }
 
 // fetch says how a referenced secret gets to where gapless looks for it.
