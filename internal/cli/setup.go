@@ -57,6 +57,7 @@ type setupRun struct {
 
 	cfg   *config.Config
 	stack stack.Stack
+	notes []string      // on what the flags leave out
 	lines *bufio.Reader // of what is typed
 }
 
@@ -116,6 +117,7 @@ func (r *setupRun) load(ctx context.Context) (*provision.AWS, provision.Values, 
 	if err != nil {
 		return nil, nil, fail(exitConfig, r.cmd.CommandPath()+" --help", err)
 	}
+	r.stack.Notes = append(r.stack.Notes, r.notes...)
 	return a, values, nil
 }
 
@@ -150,12 +152,34 @@ func (r *setupRun) narrow(cfg *config.Config) (asDestination bool, err error) {
 		t.CloudWatch = t.Destinations[i].CloudWatch
 	}
 	t.Destinations = nil
-	if cfg.AWSFor(*t).RoleARN == "" {
+	asDestination = cfg.AWSFor(*t).RoleARN != ""
+	r.leaveToWhole(cfg, name != "cloudwatch", !asDestination)
+	if !asDestination {
 		return false, nil
 	}
 	cfg.Setup.RunOn, cfg.Setup.Push = stack.RunNone, stack.PushNone
 	cfg.Setup.LeaveOut = append(cfg.Setup.LeaveOut, stack.PartAuth0, stack.PartQueue)
 	return true, nil
+}
+
+// leaveToWhole leaves out what belongs to more than the one destination that is picked,
+// and bears the same name for each: for a further one what looks into the main one, and
+// in gapless's own account the policy and the identity, which are for all destinations.
+func (r *setupRun) leaveToWhole(cfg *config.Config, further, here bool) {
+	var parts []string
+	if here {
+		parts = append(parts, stack.PartAccess)
+	}
+	if further {
+		parts = append(parts, stack.PartQueries, stack.PartMetrics, stack.PartAlarms, stack.PartDashboard)
+	}
+	parts = slices.DeleteFunc(parts, func(p string) bool { return slices.Contains(cfg.Setup.LeaveOut, p) })
+	if len(parts) == 0 {
+		return
+	}
+	cfg.Setup.LeaveOut = append(cfg.Setup.LeaveOut, parts...)
+	r.notes = append(r.notes, fmt.Sprintf("%s %s not for %s alone, and left out: `gapless setup apply` without --destination sees to what is for all.",
+		strings.Join(parts, ", "), map[bool]string{true: "is", false: "are"}[len(parts) == 1], r.destination))
 }
 
 // engine makes the engine with all providers. A new provider is added here.
