@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -20,30 +18,8 @@ import (
 	"github.com/gaplesslogs/gapless/internal/emulator/moto"
 )
 
-// accountAnswer is what STS says of who asks.
-const accountAnswer = `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>` +
-	`<Arn>arn:aws:iam::123456789012:user/admin</Arn><UserId>AIDA</UserId><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`
-
-// withAccount puts STS in front of an endpoint.
-func withAccount(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		if bytes.Contains(body, []byte("Action=GetCallerIdentity")) {
-			w.Header().Set("Content-Type", "text/xml")
-			_, _ = io.WriteString(w, accountAnswer) // the client may have left
-			return
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		next.ServeHTTP(w, r)
-	})
-}
-
-// account starts an emulated CloudWatch Logs with STS in front until the script ends,
-// and puts its URL into the variable AWS_URL. The key named limited may not create log
+// account starts an emulated CloudWatch Logs, which answers for STS as well, until the
+// script ends, and puts its URL into the variable AWS_URL. The key named limited may not create log
 // groups.
 func account(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {
@@ -54,7 +30,7 @@ func account(ts *testscript.TestScript, neg bool, args []string) {
 		{ID: "limited", Secret: "test", Policy: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":"logs:CreateLogGroup","Resource":"*"}]}`},
 	}})
 	ts.Check(err)
-	s := httptest.NewServer(withAccount(server))
+	s := httptest.NewServer(server)
 	ts.Defer(func() {
 		s.Close()
 		ts.Check(server.Close())

@@ -84,7 +84,7 @@ func (r *setupRun) apply(ctx context.Context) (err error) {
 	if r.asJSON {
 		return writeJSON(r.env.Stdout, outcome(p, out))
 	}
-	r.sayNext(e)
+	r.sayNext(e, p)
 	return r.unkept(out)
 }
 
@@ -156,10 +156,16 @@ func (r *setupRun) unkept(out provision.Outcome) error {
 }
 
 // sayNext says what a person does now.
-func (r *setupRun) sayNext(e *provision.Engine) {
+func (r *setupRun) sayNext(e *provision.Engine, p provision.Plan) {
 	w := r.env.Stdout
 	fmt.Fprintln(w, "\nNext:")
-	for _, line := range e.NextSteps(r.stack) {
+	var there stack.Stack
+	for _, s := range p.Steps {
+		if s.Action != provision.ActionSkip {
+			there.Resources = append(there.Resources, s.Resource)
+		}
+	}
+	for _, line := range e.NextSteps(there) {
 		fmt.Fprintln(w, "  "+plainLines(line))
 	}
 	for _, path := range r.auth0.saved {

@@ -93,7 +93,7 @@ func prefixOf(service string) string {
 func unsupported(err error, emulated bool) bool {
 	if answer, ok := errors.AsType[smithy.APIError](err); ok {
 		switch answer.ErrorCode() {
-		case "UnknownOperationException", "NotImplemented", "NotImplementedException", "UnsupportedOperation":
+		case "UnknownOperationException", "InvalidAction", "NotImplemented", "NotImplementedException", "UnsupportedOperation":
 			return true
 		}
 	}
