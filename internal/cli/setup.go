@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/gaplesslogs/gapless/internal/config"
@@ -211,9 +212,30 @@ func (r *setupRun) explain(err error) error {
 		return explained
 	}
 	if errors.Is(err, provision.ErrNoKeyFile) {
-		return fail(exitUsage, r.cmd.CommandPath()+r.flags.repeated(r.cmd)+" --access-key-file gapless.credentials", err)
+		return fail(exitUsage, r.cmd.CommandPath()+r.repeated()+" --access-key-file gapless.credentials", err)
 	}
 	return err
+}
+
+// repeated returns the flags with which a command of setup does the same, with a space
+// before each: those of its own as well, but what is said of the output, and --yes. What
+// --set says may be a secret, and is not among them.
+func (r *setupRun) repeated() string {
+	var b strings.Builder
+	b.WriteString(r.flags.repeated(r.cmd))
+	r.cmd.Flags().Visit(func(f *pflag.Flag) {
+		if slices.Contains([]string{"config", "data-dir", "set", "yes", "json", "full", "detailed-exitcode", "delete-events"}, f.Name) {
+			return
+		}
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, v := range values {
+			b.WriteString(" --" + f.Name + " " + shellWord(v))
+		}
+	})
+	return b.String()
 }
 
 // agreed asks a person whether to go on.
@@ -221,7 +243,7 @@ func (r *setupRun) agreed(ctx context.Context, question string) error {
 	if r.yes {
 		return nil
 	}
-	again := r.cmd.CommandPath() + r.flags.repeated(r.cmd) + " --yes"
+	again := r.cmd.CommandPath() + r.repeated() + " --yes"
 	if !r.onTerminal() {
 		return fail(exitUsage, again, errNotAsked)
 	}

@@ -103,7 +103,7 @@ func (r *setupRun) confirmEvents(ctx context.Context, p provision.Plan, events b
 			continue
 		}
 		if !r.onTerminal() {
-			return false, fail(exitUsage, r.cmd.CommandPath()+r.flags.repeated(r.cmd)+" --delete-events --yes-delete-events-of "+shellWord(g.Name), errEventsNotTold)
+			return false, fail(exitUsage, r.cmd.CommandPath()+r.repeated()+" --delete-events --yes-delete-events-of "+shellWord(g.Name), errEventsNotTold)
 		}
 		answer, err := r.ask(ctx, fmt.Sprintf("The log group %s holds events, which nobody can bring back. Type its name to delete them, or nothing to keep it: ", g.Name))
 		if err != nil {

@@ -45,7 +45,7 @@ and what many of a kind are made with, are shown with --full; policies always ar
 			r.printPlan(p)
 		}
 		if n := len(p.Pending()); err == nil && n > 0 && *detailed {
-			return fail(exitNotClean, "gapless setup apply"+r.flags.repeated(cmd), fmt.Errorf("%w: %s", errPending, plural(int64(n), "change")))
+			return fail(exitNotClean, "gapless setup apply"+r.repeated(), fmt.Errorf("%w: %s", errPending, plural(int64(n), "change")))
 		}
 		return err
 	}
