@@ -82,6 +82,9 @@ func TestSetupAgainstMoto(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "second")); err == nil {
 		t.Error("a second apply made another key")
 	}
+	if stdout, _ = run(0, "plan", "--run-on", "none"); !strings.Contains(stdout, "aws iam delete-access-key --user-name gapless --access-key-id AKIA") {
+		t.Errorf("nothing of the key of the run_on before:\n%s", stdout)
+	}
 	stdout, _ = run(0, "destroy", "--yes")
 	for _, gone := range []string{
 		"removed access key gapless", "removed user gapless", "removed policy gapless", "removed log group /auth0/dev (eu-central-1)",

@@ -81,7 +81,24 @@ func (e *Engine) Plan(ctx context.Context, s stack.Stack) (Plan, error) {
 		}
 		p.Steps = append(p.Steps, step)
 	}
+	p.Notes = append(slices.Clone(p.Notes), e.leftKeys(ctx, s)...)
 	return p, nil
+}
+
+// leftKeys notes access keys that were made for a stack before, and are not of it now.
+// Who may not look for them is told nothing.
+func (e *Engine) leftKeys(ctx context.Context, s stack.Stack) (notes []string) {
+	for _, policy := range stack.Of[*stack.Policy](s) { // the user has its name
+		key := &stack.AccessKey{User: policy.Name}
+		if slices.ContainsFunc(s.Resources, func(r stack.Resource) bool { return r.ID() == key.ID() }) {
+			continue
+		}
+		if _, have, err := e.find(ctx, key); err == nil && have.Resource != nil && have.Ours {
+			notes = append(notes, fmt.Sprintf("The user %s of an earlier setup.run_on is still there with its access key %s, which never expires. "+
+				"When nothing uses it any more: aws iam delete-access-key --user-name %s --access-key-id %s", key.User, have.Note, key.User, have.Note))
+		}
+	}
+	return notes
 }
 
 // PlanRemoval says what is to be done so that nothing of a stack is there that this

@@ -45,6 +45,36 @@ func must(t *testing.T, e *provision.Engine, s stack.Stack) provision.Plan {
 	return p
 }
 
+// TestLeftKeyIsTold holds that an access key of an earlier run_on is told of, and no
+// other.
+func TestLeftKeyIsTold(t *testing.T) {
+	t.Parallel()
+	key := &stack.AccessKey{User: "gapless"}
+	for name, c := range map[string]struct {
+		more  []stack.Resource
+		there []thing
+		told  int
+	}{
+		"left":             {there: []thing{{resource: key, ours: true}}, told: 1},
+		"none":             {},
+		"of others":        {there: []thing{{resource: key}}},
+		"of another name":  {there: []thing{{resource: &stack.AccessKey{User: "other"}, ours: true}}},
+		"wanted still":     {more: []stack.Resource{key}, there: []thing{{resource: key, ours: true}}},
+		"of another setup": {more: []stack.Resource{&stack.Policy{Name: "second"}}, there: []thing{{resource: key, ours: true}}, told: 1},
+	} {
+		m := newMemory()
+		for _, x := range c.there {
+			m.things[x.resource.ID()] = x
+		}
+		s := small()
+		s.Notes, s.Resources = []string{"a note"}, append(s.Resources, c.more...)
+		p := must(t, engine(provision.Options{}, m), s)
+		if len(p.Notes) != 1+c.told || c.told == 1 && !strings.HasPrefix(p.Notes[1], "The user gapless of an earlier setup.run_on is still there") {
+			t.Errorf("%s: %q", name, p.Notes)
+		}
+	}
+}
+
 func TestPlanApplyPlan(t *testing.T) {
 	t.Parallel()
 	m := newMemory()

@@ -35,7 +35,7 @@ type memory struct {
 func newMemory() *memory { return &memory{things: map[stack.ID]thing{}} }
 
 func (*memory) Kinds() []stack.Kind {
-	return []stack.Kind{stack.KindLogGroup, stack.KindRole, stack.KindPolicy, stack.KindQueue}
+	return []stack.Kind{stack.KindLogGroup, stack.KindRole, stack.KindPolicy, stack.KindQueue, stack.KindAccessKey}
 }
 
 func (m *memory) Find(_ context.Context, want stack.Resource, v provision.Values) (provision.Found, error) {
