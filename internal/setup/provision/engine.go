@@ -79,6 +79,9 @@ func (e *Engine) Plan(ctx context.Context, s stack.Stack) (Plan, error) {
 		if err != nil {
 			return Plan{}, err
 		}
+		if n := slices.IndexFunc(p.Steps, func(x Step) bool { return x.Action == ActionSkip && needs(r, x.Resource) }); n >= 0 && step.Changes() {
+			step = Step{Action: ActionSkip, Resource: r, Note: fmt.Sprintf("it needs the %s, which the endpoint does not know", p.Steps[n].Resource.ID())}
+		}
 		p.Steps = append(p.Steps, step)
 	}
 	p.Notes = append(slices.Clone(p.Notes), e.leftKeys(ctx, s)...)
@@ -126,7 +129,7 @@ func (e *Engine) PlanRemoval(ctx context.Context, s stack.Stack) (Plan, error) {
 // referred reports whether another resource of a stack has a value of this one in its
 // name.
 func referred(r stack.Resource, s stack.Stack) bool {
-	begin := strings.TrimSuffix(stack.Ref(r.ID().Kind, r.ID().Name, ""), "}}")
+	begin := valueOf(r)
 	return slices.ContainsFunc(s.Resources, func(other stack.Resource) bool {
 		name := other.ID().Name
 		if rule, ok := other.(*stack.Rule); ok {
@@ -134,6 +137,17 @@ func referred(r stack.Resource, s stack.Stack) bool {
 		}
 		return strings.Contains(name, begin)
 	})
+}
+
+// valueOf returns how the tokens of a resource's values begin.
+func valueOf(r stack.Resource) string {
+	return strings.TrimSuffix(stack.Ref(r.ID().Kind, r.ID().Name, ""), "}}")
+}
+
+// needs reports whether a resource is made with a value of another.
+func needs(r, other stack.Resource) bool {
+	begin := valueOf(other)
+	return slices.ContainsFunc(r.Attributes(), func(a stack.Attribute) bool { return strings.Contains(a.Value, begin) })
 }
 
 // find asks the provider of a resource.

@@ -45,6 +45,25 @@ func must(t *testing.T, e *provision.Engine, s stack.Stack) provision.Plan {
 	return p
 }
 
+// TestNeedsWhatIsUnknown holds that what cannot be made without something that the
+// endpoint does not know is left out with it, and all else made.
+func TestNeedsWhatIsUnknown(t *testing.T) {
+	t.Parallel()
+	m := newMemory()
+	m.unknown = stack.KindQueue
+	e := engine(provision.Options{}, m)
+	p := must(t, e, small())
+	if d := cmp.Diff([]string{"create log group", "skip queue", "create policy", "skip role"}, actions(p)); d != "" {
+		t.Error(d)
+	}
+	if want := "it needs the queue gapless-dev (eu-central-1), which the endpoint does not know"; p.Steps[3].Note != want {
+		t.Errorf("note %q, want %q", p.Steps[3].Note, want)
+	}
+	if out, err := e.Apply(t.Context(), p, func(provision.Progress) {}); err != nil || len(out.Done) != 2 {
+		t.Errorf("%v, %d done", err, len(out.Done))
+	}
+}
+
 // TestLeftKeyIsTold holds that an access key of an earlier run_on is told of, and no
 // other.
 func TestLeftKeyIsTold(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/smithy-go"
+
 	"github.com/gaplesslogs/gapless/internal/setup/provision"
 	"github.com/gaplesslogs/gapless/internal/setup/stack"
 )
@@ -28,8 +30,10 @@ type memory struct {
 	// refuse is asked before each change; nil refuses nothing.
 	refuse func() bool
 	// deaf says that changes are answered well, and not kept.
-	deaf  bool
-	calls []string
+	deaf bool
+	// unknown is a kind that the endpoint does not know; empty for none.
+	unknown stack.Kind
+	calls   []string
 }
 
 func newMemory() *memory { return &memory{things: map[stack.ID]thing{}} }
@@ -39,6 +43,9 @@ func (*memory) Kinds() []stack.Kind {
 }
 
 func (m *memory) Find(_ context.Context, want stack.Resource, v provision.Values) (provision.Found, error) {
+	if want.ID().Kind == m.unknown {
+		return provision.Found{}, &smithy.GenericAPIError{Code: "InvalidAction"}
+	}
 	t, there := m.things[want.ID()]
 	if !there {
 		return provision.Found{}, nil
