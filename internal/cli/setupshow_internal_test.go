@@ -122,12 +122,18 @@ func TestDifferenceText(t *testing.T) {
 		want string
 	}{
 		"short": {provision.Difference{Path: "retention_days", Want: "30"}, "    retention_days: (none) -> 30"},
-		"one line of a document": {provision.Difference{Path: "body", Have: long, Want: strings.Replace(long, `"y":20}`, `"y":21}`, 1)},
-			"    body:\n            },\n            {\n      -       \"y\": 20\n      +       \"y\": 21\n            },\n            {"},
-		"two places": {provision.Difference{Path: "text", Have: "a\nb\nc\nd\ne\nf\ng\nh\ni", Want: "A\nb\nc\nd\ne\nf\ng\nh\nI"},
-			"    text:\n      - a\n      + A\n        b\n        c\n      ...\n        g\n        h\n      - i\n      + I"},
-		"an action added at the end": {provision.Difference{Path: "document", Have: `{"Statement":[{"Action":["a","b"]}]}`, Want: `{"Statement":[{"Action":["a","b","c"]}]}`},
-			"    document:\n                \"a\",\n                \"b\",\n      +         \"c\"\n              ]\n            }"},
+		"one line of a document": {
+			provision.Difference{Path: "body", Have: long, Want: strings.Replace(long, `"y":20}`, `"y":21}`, 1)},
+			"    body:\n            },\n            {\n      -       \"y\": 20\n      +       \"y\": 21\n            },\n            {",
+		},
+		"two places": {
+			provision.Difference{Path: "text", Have: "a\nb\nc\nd\ne\nf\ng\nh\ni", Want: "A\nb\nc\nd\ne\nf\ng\nh\nI"},
+			"    text:\n      - a\n      + A\n        b\n        c\n      ...\n        g\n        h\n      - i\n      + I",
+		},
+		"an action added at the end": {
+			provision.Difference{Path: "document", Have: `{"Statement":[{"Action":["a","b"]}]}`, Want: `{"Statement":[{"Action":["a","b","c"]}]}`},
+			"    document:\n                \"a\",\n                \"b\",\n      +         \"c\"\n              ]\n            }",
+		},
 		"a document that is new":  {provision.Difference{Path: "body", Want: long}, "    body: (none) -> 155 lines (--full shows them)"},
 		"a document that goes":    {provision.Difference{Path: "body", Have: long}, "    body: 155 lines -> (none) (--full shows them)"},
 		"a policy that is new":    {provision.Difference{Path: "policy", Want: `{"Statement":[]}`}, "    policy:\n      + {\n      +   \"Statement\": []\n      + }"},
