@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -107,6 +108,11 @@ func (r *setupRun) load(ctx context.Context) (*provision.AWS, provision.Values, 
 	if err != nil {
 		return nil, nil, r.explain(err)
 	}
+	if asDestination {
+		if err := r.checkAccount(cfg.AWSFor(cfg.Tenants[0]).RoleARN, values[stack.Account]); err != nil {
+			return nil, nil, err
+		}
+	}
 	o, err := stack.OptionsFrom(cfg, os.ReadFile)
 	if err != nil {
 		return nil, nil, fail(exitConfig, "gapless config check"+r.flags.repeated(r.cmd), err)
@@ -161,6 +167,17 @@ func (r *setupRun) narrow(cfg *config.Config) (asDestination bool, err error) {
 	cfg.Setup.RunOn, cfg.Setup.Push = stack.RunNone, stack.PushNone
 	cfg.Setup.LeaveOut = append(cfg.Setup.LeaveOut, stack.PartAuth0, stack.PartQueue)
 	return true, nil
+}
+
+// checkAccount refuses credentials of another account than that of a destination: they
+// would have its policy take the place of gapless's own.
+func (r *setupRun) checkAccount(role, account string) error {
+	lies, err := arn.Parse(role)
+	if err != nil || lies.AccountID == account {
+		return nil // what is no ARN is refused elsewhere
+	}
+	return fail(exitUsage, r.cmd.CommandPath()+r.repeated()+" with credentials of that account, or with --assume-role and a role of it that may set up",
+		fmt.Errorf("%s lies in the account %s, and the credentials are of %s", r.destination, lies.AccountID, account))
 }
 
 // leaveToWhole leaves out what belongs to more than the one destination that is picked,
