@@ -173,8 +173,11 @@ func (r *setupRun) narrow(cfg *config.Config) (asDestination bool, err error) {
 // would have its policy take the place of gapless's own.
 func (r *setupRun) checkAccount(role, account string) error {
 	lies, err := arn.Parse(role)
-	if err != nil || lies.AccountID == account {
-		return nil // what is no ARN is refused elsewhere
+	if err != nil {
+		return fmt.Errorf("read role_arn: %w", err)
+	}
+	if lies.AccountID == account {
+		return nil
 	}
 	return fail(exitUsage, r.cmd.CommandPath()+r.repeated()+" with credentials of that account, or with --assume-role and a role of it that may set up",
 		fmt.Errorf("%s lies in the account %s, and the credentials are of %s", r.destination, lies.AccountID, account))

@@ -72,9 +72,9 @@ func commonLines(have, want []string) [][]int {
 	for i := range common {
 		common[i] = make([]int, len(want)+1)
 	}
-	for i := len(have) - 1; i >= 0; i-- {
+	for i, line := range slices.Backward(have) {
 		for j := len(want) - 1; j >= 0; j-- {
-			if sameLine(have[i], want[j]) {
+			if sameLine(line, want[j]) {
 				common[i][j] = common[i+1][j+1] + 1
 			} else {
 				common[i][j] = max(common[i+1][j], common[i][j+1])

@@ -215,7 +215,10 @@ func TestNextExists(t *testing.T) {
 		if where == "lambda" || where == "github" {
 			run = "gapless run --once"
 		}
-		for with, next := range map[string][]string{" --config x.yaml": a.Next("x.yaml", false), "": a.Next("gapless.yaml", true)} {
+		for with, next := range map[string][]string{"--config x.yaml": a.Next("x.yaml", false), "": a.Next("gapless.yaml", true)} {
+			if with != "" {
+				with = " " + with
+			}
 			commands := slices.DeleteFunc(slices.Clone(next), func(line string) bool { return strings.HasPrefix(line, "#") })
 			want := []string{"export AUTH0_CLIENT_SECRET=...", "gapless setup plan" + with, "gapless setup apply" + with, "gapless doctor" + with, run + with}
 			if !slices.Equal(commands, want) {
