@@ -67,7 +67,7 @@ build: ## compile everything, here and for the other systems we ship to
 # Without the vet of go test: lint vets everything, and this would do it once more for
 # each of the two ways to compile.
 test: ## run all tests, with the race detector where a C compiler is there
-	@$(GO) run ./scripts/testsum -plain '^($(subst $(space),|,$(strip $(PLAIN))))$$' -in '$(strip $(PLAIN_IN))' -vet=off -shuffle=on -timeout=5m ./...
+	@$(GO) run ./scripts/testsum -plain '^($(subst $(space),|,$(strip $(PLAIN))))$$' -in '$(strip $(PLAIN_IN))' -vet=off -shuffle=on -timeout=9m ./...
 
 check: lint build test ## what CI runs: lint, build, test
 
