@@ -32,6 +32,7 @@ type pageServer struct {
 
 // listen serves the page and the endpoints, if configured.
 func (a *App) listen(ctx context.Context) error {
+	a.onStop("listener", func(ctx context.Context) error { return a.pageServer().stop(ctx) }) // a reload may open one
 	addr := a.Config().Listen
 	if addr == "" && a.opts.Listener == nil {
 		return nil
@@ -41,7 +42,6 @@ func (a *App) listen(ctx context.Context) error {
 		return err
 	}
 	a.usePage(ctx, s)
-	a.onStop("listener", func(ctx context.Context) error { return a.pageServer().stop(ctx) })
 	return nil
 }
 

@@ -193,9 +193,7 @@ func (a *App) apply(ctx context.Context, p *plan) {
 	for _, t := range p.remove {
 		a.letLeave(ctx, t)
 	}
-	for _, t := range p.start {
-		a.startTenant(ctx, p.cfg, t, p.keys[t.Name])
-	}
+	a.startTenants(ctx, p)
 	a.wakeCaretaker()
 	a.applyListeners(ctx, p)
 	for _, t := range p.keep {

@@ -145,16 +145,24 @@ func (a *App) tryStart(ctx context.Context, t config.Tenant) error {
 	return nil
 }
 
-// startTenant builds and starts a tenant. The configuration was found good, so that only
-// the disk can be in the way: then it is tried again until it is not.
-func (a *App) startTenant(ctx context.Context, cfg *config.Config, t config.Tenant, keys []string) {
-	a.reclaim(ctx, t.Name)
-	built, err := a.build(ctx, cfg, t)
-	if err != nil {
-		a.putOff(ctx, &lateTenant{cfg: cfg, tenant: t, keys: keys, since: time.Now()}, err)
-		return
+// startTenants builds and starts the tenants of a plan: none before all are built, as
+// those that share a queue must have joined it before the first receives from it. The
+// configuration was found good, so that only the disk can be in the way: then a tenant is
+// tried again until it is not.
+func (a *App) startTenants(ctx context.Context, p *plan) {
+	var ready []*tenant
+	for _, t := range p.start {
+		a.reclaim(ctx, t.Name)
+		built, err := a.build(ctx, p.cfg, t)
+		if err != nil {
+			a.putOff(ctx, &lateTenant{cfg: p.cfg, tenant: t, keys: p.keys[t.Name], since: time.Now()}, err)
+			continue
+		}
+		ready = append(ready, built)
 	}
-	a.begin(ctx, built, keys)
+	for _, t := range ready {
+		a.begin(ctx, t, p.keys[t.name])
+	}
 }
 
 // begin starts a tenant that was built.

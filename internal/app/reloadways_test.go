@@ -174,6 +174,59 @@ func TestSharedQueueIsJoinedAnew(t *testing.T) {
 	})
 }
 
+// TestTenantsThatShareAQueueJoinBeforeOneReads adds two tenants that share a queue in which
+// events of both wait: none is taken for nobody's, and put off, because its tenant was yet
+// to be built.
+func TestTenantsThatShareAQueueJoinBeforeOneReads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, all := newShared(t)
+		defer w.close(t.Context(), t)
+		w.start(t.Context(), t)
+		w.reload(t.Context(), t, w.with(all, func(*config.Tenant) bool { return true }))
+		<-time.After(5 * time.Minute) // less than what is put off stays away
+		for _, s := range w.sites {
+			s.compare(t)
+		}
+	})
+}
+
+// TestLateTenantJoinsItsQueue has one of two tenants that share a queue start late: the
+// other one reads meanwhile, and what was nobody's until then arrives.
+func TestLateTenantJoinsItsQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, all := newShared(t)
+		defer w.close(t.Context(), t)
+		w.start(t.Context(), t)
+		w.reload(t.Context(), t, w.with(all[:2], func(*config.Tenant) bool { return true }))
+		w.app.PutOff(t.Context(), w.with(all, func(*config.Tenant) bool { return true }), all[2], errors.New("the disk is full"))
+		<-time.After(20 * time.Minute)
+		for _, s := range w.sites {
+			s.compare(t)
+		}
+	})
+}
+
+// newShared is a world of three tenants of which the first is configured. The two others
+// share a queue in which their events wait.
+func newShared(t *testing.T) (w *world, all []config.Tenant) {
+	t.Helper()
+	w = newWorld(t, t.TempDir(), tenant.Unlimited, "dev", "second", "third")
+	q := w.queue(sqs.Options{})
+	w.alone()
+	w.cfg.Tenants[0] = w.sites[0].config(t)
+	for _, s := range w.sites[1:] {
+		if err := s.tenant.Generate(50, time.Now().Add(-time.Hour), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		s.push(q, s.tenant.Events())
+	}
+	all = slices.Clone(w.cfg.Tenants)
+	w.cfg.Tenants = all[:1]
+	return w, all
+}
+
 // TestListenersMove gives page and webhook other addresses, none, and ones that cannot
 // be, on real sockets: what is refused leaves both as they are.
 func TestListenersMove(t *testing.T) {
@@ -254,4 +307,33 @@ func TestListenersMove(t *testing.T) {
 	if err := reload(func(c *config.Config) { c.Listen = "" }); err != nil || a.Addr() != "" || answers(page, "/healthz") != 0 {
 		t.Errorf("a listener that is turned off: %v, %q", err, a.Addr())
 	}
+}
+
+// TestListenerOpenedByAReloadEnds begins without a page, gets one by a reload, and gives
+// its address free when it stops, for the start that restores a broken store.
+func TestListenerOpenedByAReloadEnds(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	cfg.DataDir, cfg.Listen, cfg.AWS.Region = t.TempDir(), "", "us-east-1"
+	a, err := app.New(t.Context(), app.Options{Config: cfg, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next := *cfg
+	next.Listen = "127.0.0.1:0"
+	if _, err := a.Reload(t.Context(), func(context.Context) (*config.Config, config.Resolver, error) { return &next, config.Resolver{}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	addr := a.Addr()
+	if err := a.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatalf("the address of the page is still in use: %v", err)
+	}
+	_ = l.Close()
 }

@@ -160,7 +160,13 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 
 // addPushed makes the sources of which others decide when they bring something.
 func (a *App) addPushed(ctx context.Context, t config.Tenant, built *tenant, add func(pipeline.Source, func())) error {
-	if t.SQS.QueueURL != "" {
+	if !a.opts.Once && len(t.Webhook.All()) > 0 {
+		var err error
+		if built.webhook, err = a.webhook(ctx, t, built); err != nil {
+			return err
+		}
+	}
+	if t.SQS.QueueURL != "" { // last of all that can fail: who has joined is offered events
 		queue, err := a.sqs(ctx, t, built)
 		if err != nil {
 			return err
@@ -170,14 +176,9 @@ func (a *App) addPushed(ctx context.Context, t config.Tenant, built *tenant, add
 	if len(built.ingests) == 0 {
 		built.catchesUp()() // what waits in the buffer is all there is
 	}
-	if a.opts.Once || len(t.Webhook.All()) == 0 {
-		return nil
+	if built.webhook != nil {
+		add(built.webhook, nil)
 	}
-	var err error
-	if built.webhook, err = a.webhook(ctx, t, built); err != nil {
-		return err
-	}
-	add(built.webhook, nil)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,10 +88,9 @@ type Queue struct {
 	// not called twice at the same time. Nil hears nothing.
 	OnStray func(ctx context.Context, e *pipeline.Error)
 
-	tenants []*SQS // in the order of Join
-
-	mu     sync.Mutex
-	inHand int // batches, of all tenants
+	mu      sync.Mutex
+	tenants []*SQS // in the order of Join; replaced by each, see members
+	inHand  int    // batches, of all tenants
 
 	strayMu   sync.Mutex
 	lastStray time.Time // zero when there is none to tell of
@@ -118,14 +118,24 @@ type SQS struct {
 
 var _ pipeline.Source = (*SQS)(nil)
 
-// Join adds a tenant to the queue. All join before the first Run.
+// Join adds a tenant to the queue. All join before the first Run, but for one that could
+// not: until it does, its messages belong to nobody and are put off.
 func (q *Queue) Join(cfg SQSConfig, api SQSAPI, deps SQSDeps) *SQS {
 	if cfg.Wait <= 0 || cfg.Wait > LongPoll {
 		cfg.Wait = LongPoll
 	}
 	s := &SQS{queue: q, cfg: cfg, api: api, deps: deps, metrics: newSQSMetrics(deps), opened: make(chan struct{})}
-	q.tenants = append(q.tenants, s)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.tenants = append(slices.Clone(q.tenants), s)
 	return s
+}
+
+// members returns the tenants that have joined, of which there is one at least.
+func (q *Queue) members() []*SQS {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.tenants
 }
 
 // Name returns SQSName.

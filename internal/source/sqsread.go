@@ -142,7 +142,7 @@ func (q *Queue) route(p piece, part func(*SQS) *event.Page, strays *strays) (str
 	for _, u := range p.page.Unreadable {
 		to := q.bySource(p.source)
 		if to == nil {
-			to = q.tenants[0]
+			to = q.members()[0]
 		}
 		page := part(to)
 		page.Unreadable = append(page.Unreadable, u)
@@ -156,11 +156,12 @@ func (q *Queue) owner(source string, e event.Event) *SQS {
 	if to := q.bySource(source); to != nil {
 		return to
 	}
-	if first := q.tenants[0]; len(q.tenants) == 1 && first.cfg.Source == "" && first.cfg.TenantName == "" {
+	all := q.members()
+	if first := all[0]; len(all) == 1 && first.cfg.Source == "" && first.cfg.TenantName == "" {
 		return first
 	}
 	name := tenantName(e)
-	for _, t := range q.tenants {
+	for _, t := range all {
 		if name != "" && t.cfg.TenantName == name {
 			return t
 		}
@@ -170,7 +171,7 @@ func (q *Queue) owner(source string, e event.Event) *SQS {
 
 // bySource returns the tenant with an event source, nil when there is none.
 func (q *Queue) bySource(source string) *SQS {
-	for _, t := range q.tenants {
+	for _, t := range q.members() {
 		if source != "" && t.cfg.Source == source {
 			return t
 		}
