@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,6 +57,12 @@ kept there; pushes and queues are left alone.`,
 		case *asJSON && !*dry:
 			return usageError(cmd, "--json goes with --dry-run")
 		}
+		var wishes <-chan os.Signal
+		if !*once && !*dry && env.Reloads != nil { // first of all: until then SIGHUP ends the process
+			var stop func()
+			wishes, stop = env.Reloads()
+			defer stop()
+		}
 		cfg, err := flags.load(cmd.Context(), cmd, env)
 		if err != nil {
 			return err
@@ -72,9 +79,7 @@ kept there; pushes and queues are left alone.`,
 			return runDry(cmd.Context(), env, opts, *timeout, *asJSON)
 		}
 		var again *reloader
-		if !*once && env.Reloads != nil {
-			wishes, stop := env.Reloads()
-			defer stop()
+		if wishes != nil {
 			again = newReloader(cmd, env, flags, log, wishes)
 		}
 		err = runAgain(cmd.Context(), env, opts, *timeout, again)

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -60,5 +63,23 @@ func TestSignals(t *testing.T) {
 				close(release)
 			})
 		})
+	}
+}
+
+// TestReloadsAreTakenFirst has gapless run take over SIGHUP before it reads anything:
+// whoever asks for a reload while it starts must not end it. A run that ends by itself,
+// and other commands, leave SIGHUP alone.
+func TestReloadsAreTakenFirst(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]bool{"run": true, "run --once": false, "run --dry-run": false, "config check": false} {
+		taken := false
+		env := cli.Env{Stdout: io.Discard, Stderr: io.Discard, Reloads: func() (<-chan os.Signal, func()) {
+			taken = true
+			return make(chan os.Signal), func() {}
+		}}
+		args := append(strings.Fields(line), "--config", filepath.Join(t.TempDir(), "none.yaml"))
+		if code := cli.Main(t.Context(), args, env); code != 3 || taken != want {
+			t.Errorf("%s without a configuration: exit code %d, SIGHUP taken: %v", line, code, taken)
+		}
 	}
 }
