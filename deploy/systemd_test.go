@@ -88,7 +88,7 @@ func unitValues(t *testing.T) map[string]string {
 }
 
 // TestUnitFitsGapless compares the unit with what gapless does: its exit codes, the
-// time that a stop takes, and the command line.
+// time that a stop takes, the reload, and the command line.
 func TestUnitFitsGapless(t *testing.T) {
 	t.Parallel()
 	values := unitValues(t)
@@ -108,6 +108,11 @@ func TestUnitFitsGapless(t *testing.T) {
 		if err == nil || err.Error() != "exit status "+c.code || !strings.Contains(" "+values["RestartPreventExitStatus"]+" ", " "+c.code+" ") {
 			t.Errorf("%s: %v, and a restart is prevented for %s\n%s", c.config, err, values["RestartPreventExitStatus"], stderr)
 		}
+	}
+	// Before its first instruction SIGHUP ends the process, and that is a clean end to
+	// systemd: on-failure alone would leave it at that.
+	if values["ExecReload"] != "/bin/kill -HUP $MAINPID" || values["Restart"] == "on-failure" && values["RestartForceExitStatus"] != "SIGHUP" {
+		t.Errorf("ExecReload %q, Restart %q, RestartForceExitStatus %q", values["ExecReload"], values["Restart"], values["RestartForceExitStatus"])
 	}
 	stop, err := time.ParseDuration(values["TimeoutStopSec"])
 	if err != nil || stop <= 20*time.Second {
