@@ -42,7 +42,7 @@ func (t *template) resource(r stack.Resource) error {
 		if err != nil {
 			return err
 		}
-		return t.add(r, "AWS::CloudWatch::Dashboard", object{{"DashboardName", r.Name}, {"DashboardBody", pretty(body)}})
+		return t.add(r, "AWS::CloudWatch::Dashboard", object{{"DashboardName", r.Name}, {"DashboardBody", brief(body)}})
 	case *stack.EventBus:
 		return t.add(r, "AWS::Events::EventBus", object{{"Name", r.Source}, {"EventSourceName", r.Source}, {"Tags", tagList(r.Tags)}})
 	case *stack.Queue:

@@ -4,7 +4,17 @@ export AWS_PAGER=
 errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT
 trap 'exit 130' HUP INT TERM
-left=0 # how much could not be done
+left=0    # how much could not be done
+lacking=  # what the endpoint does not know, each between brackets
+lacked=0  # how much was left out for that
+optional= # what is put now, when it is something that gapless can do without
+
+# What endpoints that are not AWS's answer to a call that they do not know. AWS knows
+# all that is called here, and what it refuses, or fails at, ends the script.
+unknown=-
+if [ -n "${AWS_ENDPOINT_URL:-}" ]; then
+	unknown='404|500|501|InternalFailure|InvalidAction|NotImplemented|UnknownOperation(Exception)?'
+fi
 
 fail() {
 	printf 'gapless-setup: %s\n' "$*" >&2
@@ -30,12 +40,29 @@ create() {
 	fi
 }
 
+# known KIND: whether the endpoint may know the calls for what gapless can do without.
+# What is put then may turn out to be lacking; the next of its kind is not tried.
+known() {
+	optional=
+	case $lacking in
+	*"($1)"*)
+		lacked=$((lacked + 1))
+		return 1
+		;;
+	esac
+	optional=$1
+}
+
 # put WHAT COMMAND...: sets something to what it is to be, which may be run again.
 put() {
 	what=$1
 	shift
 	if "$@" >/dev/null 2>"$errors"; then
 		say set "$what"
+	elif [ -n "$optional" ] && refused "$unknown"; then
+		printf 'gapless-setup: %s does not know %s, which are left out; it said: %s\n' \
+			"$AWS_ENDPOINT_URL" "$optional" "$(sed -n '/./{s/ operation.*/ operation/p;q;}' "$errors")" >&2
+		lacking="$lacking($optional)" lacked=$((lacked + 1))
 	elif grep -Eiq "invalid choice|unknown options" "$errors"; then
 		say left "$what: this release of the AWS CLI is too old for it"
 		left=$((left + 1))

@@ -67,7 +67,8 @@ func renderScript(s stack.Stack, o Options) (Result, error) {
 		b.WriteString("[ \"$account\" = " + shellWord(o.Account) + " ] || fail \"these are credentials of account $account, and the script is for \"" + shellWord(o.Account) + "\n")
 	}
 	b.WriteString(w.b.String())
-	b.WriteString("\n[ \"$left\" = 0 ] || fail 'not all could be done: see above'\n")
+	b.WriteString("\n[ \"$lacked\" = 0 ] || printf 'gapless-setup: %s left out, as the endpoint does not know them: %s\\n' \"$lacked\" \"$lacking\" >&2\n")
+	b.WriteString("[ \"$left\" = 0 ] || fail 'not all could be done: see above'\n")
 	return Result{Files: []File{{scriptFile, []byte(b.String())}}, Notes: w.notes}, nil
 }
 

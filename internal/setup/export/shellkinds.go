@@ -21,8 +21,10 @@ func (w *script) resource(r stack.Resource) error {
 			member{"log-group-name", r.Group}, member{"log-stream-name", r.Name}))
 	case *stack.IndexPolicy:
 		w.ifOurs(r.Region, r.Group, func() {
-			w.put(r.ID().String(), w.command(r.Region, "logs put-index-policy",
-				member{"log-group-identifier", r.Group}, member{"policy-document", object{{"Fields", texts(r.Fields)}}}))
+			w.ifKnown("field indexes", func() {
+				w.put(r.ID().String(), w.command(r.Region, "logs put-index-policy",
+					member{"log-group-identifier", r.Group}, member{"policy-document", object{{"Fields", texts(r.Fields)}}}))
+			})
 		})
 	case *stack.Query:
 		w.query(r)
@@ -107,6 +109,17 @@ func (w *script) ifOurs(region, group string, commands func()) {
 	w.line("else\n\tsay kept %s\nfi", shellWord("log group "+group+" is not gapless's, and stays as it is"))
 }
 
+// ifKnown writes commands for what gapless can do without. They do not run again for an
+// emulator that did not know those of the same kind; all of AWS knows them.
+func (w *script) ifKnown(kind string, commands func()) {
+	w.line("if known %s; then", shellWord(kind))
+	w.within(func() {
+		commands()
+		w.line("optional=")
+	})
+	w.line("fi")
+}
+
 func (w *script) logGroup(g *stack.LogGroup) {
 	w.create(g, "ResourceAlreadyExistsException", w.command(g.Region, "logs create-log-group",
 		member{"log-group-name", g.Name}, member{"log-group-class", classOf(g)}, member{"kms-key-id", g.KMSKey}, member{"tags", pairs(g.Tags)}))
@@ -119,17 +132,21 @@ func (w *script) logGroup(g *stack.LogGroup) {
 				member{"log-group-name", g.Name}, member{"retention-in-days", g.RetentionDays}))
 		}
 		if g.Protected {
-			w.put("deletion protection of "+g.Name, w.command(g.Region, "logs put-log-group-deletion-protection",
-				member{"log-group-identifier", g.Name}, member{"deletion-protection-enabled", nil}))
+			w.ifKnown("deletion protection", func() {
+				w.put("deletion protection of "+g.Name, w.command(g.Region, "logs put-log-group-deletion-protection",
+					member{"log-group-identifier", g.Name}, member{"deletion-protection-enabled", nil}))
+			})
 		}
 	})
 }
 
 func (w *script) query(q *stack.Query) {
-	w.line("id=$(ask - %s)", w.command(q.Region, "logs describe-query-definitions",
-		member{"query-definition-name-prefix", q.Name}, member{"query", named("queryDefinitions", "name", q.Name, "queryDefinitionId")}))
-	w.put(q.ID().String(), w.command(q.Region, "logs put-query-definition",
-		member{"name", q.Name}, member{"log-group-names", texts(q.Groups)}, member{"query-string", q.Text})+` ${id:+"--query-definition-id=$id"}`)
+	w.ifKnown("saved queries", func() {
+		w.line("id=$(ask \"$unknown\" %s)", w.command(q.Region, "logs describe-query-definitions",
+			member{"query-definition-name-prefix", q.Name}, member{"query", named("queryDefinitions", "name", q.Name, "queryDefinitionId")}))
+		w.put(q.ID().String(), w.command(q.Region, "logs put-query-definition",
+			member{"name", q.Name}, member{"log-group-names", texts(q.Groups)}, member{"query-string", q.Text})+` ${id:+"--query-definition-id=$id"}`)
+	})
 }
 
 func (w *script) metricFilter(f *stack.MetricFilter) {

@@ -133,3 +133,25 @@ func pretty(v any) string {
 	}
 	return b.String()
 }
+
+// brief returns the JSON of an object for a person to read where there is little room:
+// each of its members on a line, and of its lists each element.
+func brief(v any) string {
+	o, _ := v.(object)
+	lines := make([]string, 0, len(o))
+	for _, m := range o {
+		value := compact(m.value)
+		if l, _ := m.value.(list); len(l) > 0 {
+			elements := make([]string, 0, len(l))
+			for _, x := range l {
+				elements = append(elements, compact(x))
+			}
+			value = "[\n" + strings.Join(elements, ",\n") + "\n]"
+		}
+		lines = append(lines, compact(m.key)+":"+value)
+	}
+	if len(lines) == 0 {
+		return compact(v)
+	}
+	return "{\n" + strings.Join(lines, ",\n") + "\n}"
+}

@@ -187,6 +187,15 @@ func (w *witness) get(path string) string {
 	return string(body)
 }
 
+// long skips a test that starts Terraform's AWS provider four times, or the AWS CLI some
+// eighty times, which takes a small machine minutes.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("GAPLESS_EXPORT_WITNESS") == "" {
+		t.Skip("NOT RUN: it takes minutes. To run this test: GAPLESS_EXPORT_WITNESS=1 go test ./internal/setup/export -run TestWitness")
+	}
+}
+
 // installCLI says how to get the AWS CLI.
 const installCLI = "install the AWS CLI: pip install awscli"
 
@@ -220,13 +229,13 @@ func (w *witness) quickly() {
 // changes nothing when it runs again.
 func TestWitnessScript(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("NOT RUN: the script has some eighty commands of the AWS CLI. To run this test: leave out -short")
-	}
+	long(t)
 	w := newWitness(t, installCLI, "aws", "sh")
 	w.against(moto.Start(t))
 	w.quickly()
-	w.write(render(t, export.AWSCLI, few(onMoto(t)), options()))
+	s := onMoto(t)
+	s.Resources = append(s.Resources, analysis()...) // which moto does not know, and the script does without
+	w.write(render(t, export.AWSCLI, few(s), options()))
 	first := w.must("sh", "gapless-setup.sh")
 	state := w.holds()
 	second := w.must("sh", "gapless-setup.sh")
@@ -307,9 +316,7 @@ func (w *witness) initialize() {
 // to change.
 func TestWitnessTerraform(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("NOT RUN: starting Terraform's AWS provider takes a minute. To run this test: leave out -short")
-	}
+	long(t)
 	w := newWitness(t, "install Terraform (https://developer.hashicorp.com/terraform/install)", "terraform")
 	w.against(moto.Start(t))
 	w.env = append(w.env, "TF_VAR_dev_gapless_partner_event_source="+partnerSource)

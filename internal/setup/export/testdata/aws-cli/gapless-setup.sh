@@ -28,7 +28,17 @@ export AWS_PAGER=
 errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT
 trap 'exit 130' HUP INT TERM
-left=0 # how much could not be done
+left=0    # how much could not be done
+lacking=  # what the endpoint does not know, each between brackets
+lacked=0  # how much was left out for that
+optional= # what is put now, when it is something that gapless can do without
+
+# What endpoints that are not AWS's answer to a call that they do not know. AWS knows
+# all that is called here, and what it refuses, or fails at, ends the script.
+unknown=-
+if [ -n "${AWS_ENDPOINT_URL:-}" ]; then
+	unknown='404|500|501|InternalFailure|InvalidAction|NotImplemented|UnknownOperation(Exception)?'
+fi
 
 fail() {
 	printf 'gapless-setup: %s\n' "$*" >&2
@@ -54,12 +64,29 @@ create() {
 	fi
 }
 
+# known KIND: whether the endpoint may know the calls for what gapless can do without.
+# What is put then may turn out to be lacking; the next of its kind is not tried.
+known() {
+	optional=
+	case $lacking in
+	*"($1)"*)
+		lacked=$((lacked + 1))
+		return 1
+		;;
+	esac
+	optional=$1
+}
+
 # put WHAT COMMAND...: sets something to what it is to be, which may be run again.
 put() {
 	what=$1
 	shift
 	if "$@" >/dev/null 2>"$errors"; then
 		say set "$what"
+	elif [ -n "$optional" ] && refused "$unknown"; then
+		printf 'gapless-setup: %s does not know %s, which are left out; it said: %s\n' \
+			"$AWS_ENDPOINT_URL" "$optional" "$(sed -n '/./{s/ operation.*/ operation/p;q;}' "$errors")" >&2
+		lacking="$lacking($optional)" lacked=$((lacked + 1))
 	elif grep -Eiq "invalid choice|unknown options" "$errors"; then
 		say left "$what: this release of the AWS CLI is too old for it"
 		left=$((left + 1))
@@ -235,37 +262,46 @@ owner=$(ask - aws logs list-tags-for-resource \
 	--resource-arn='arn:'"$partition"':logs:eu-central-1:'"$account"':log-group:/auth0/dev' \
 	--query='tags."gapless:setup"')
 if [ "$owner" = 'gapless' ]; then
-	put 'field indexes /auth0/dev (eu-central-1)' aws logs put-index-policy \
-		--region='eu-central-1' \
-		--log-group-identifier='/auth0/dev' \
-		--policy-document='{"Fields":["type","user_id"]}'
+	if known 'field indexes'; then
+		put 'field indexes /auth0/dev (eu-central-1)' aws logs put-index-policy \
+			--region='eu-central-1' \
+			--log-group-identifier='/auth0/dev' \
+			--policy-document='{"Fields":["type","user_id"]}'
+		optional=
+	fi
 else
 	say kept 'log group /auth0/dev is not gapless'\''s, and stays as it is'
 fi
 
 # saved query gapless/dev/Failed logins by user (eu-central-1)
-id=$(ask - aws logs describe-query-definitions \
-	--region='eu-central-1' \
-	--query-definition-name-prefix='gapless/dev/Failed logins by user' \
-	--query='queryDefinitions[?name==`"gapless/dev/Failed logins by user"`] | [0].queryDefinitionId')
-put 'saved query gapless/dev/Failed logins by user (eu-central-1)' aws logs put-query-definition \
-	--region='eu-central-1' \
-	--name='gapless/dev/Failed logins by user' \
-	--log-group-names='["/auth0/dev"]' \
-	--query-string='fields @timestamp, user_name
+if known 'saved queries'; then
+	id=$(ask "$unknown" aws logs describe-query-definitions \
+		--region='eu-central-1' \
+		--query-definition-name-prefix='gapless/dev/Failed logins by user' \
+		--query='queryDefinitions[?name==`"gapless/dev/Failed logins by user"`] | [0].queryDefinitionId')
+	put 'saved query gapless/dev/Failed logins by user (eu-central-1)' aws logs put-query-definition \
+		--region='eu-central-1' \
+		--name='gapless/dev/Failed logins by user' \
+		--log-group-names='["/auth0/dev"]' \
+		--query-string='fields @timestamp, user_name
 | filter type in ["f", "fp"] and ip like /10\.0/
 | stats count(*) as n by user_name
 | sort n desc' ${id:+"--query-definition-id=$id"}
+	optional=
+fi
 
 # saved query gapless/dev/It's "odd" `${x}` (us-east-1)
-id=$(ask - aws logs describe-query-definitions \
-	--region='us-east-1' \
-	--query-definition-name-prefix='gapless/dev/It'\''s "odd" `${x}`' \
-	--query='queryDefinitions[?name==`"gapless/dev/It'\''s \"odd\" \u0060${x}\u0060"`] | [0].queryDefinitionId')
-put 'saved query gapless/dev/It'\''s "odd" `${x}` (us-east-1)' aws logs put-query-definition \
-	--region='us-east-1' \
-	--name='gapless/dev/It'\''s "odd" `${x}`' \
-	--query-string='fields @message # '\''$(reboot)'\'' ${x} %{y}' ${id:+"--query-definition-id=$id"}
+if known 'saved queries'; then
+	id=$(ask "$unknown" aws logs describe-query-definitions \
+		--region='us-east-1' \
+		--query-definition-name-prefix='gapless/dev/It'\''s "odd" `${x}`' \
+		--query='queryDefinitions[?name==`"gapless/dev/It'\''s \"odd\" \u0060${x}\u0060"`] | [0].queryDefinitionId')
+	put 'saved query gapless/dev/It'\''s "odd" `${x}` (us-east-1)' aws logs put-query-definition \
+		--region='us-east-1' \
+		--name='gapless/dev/It'\''s "odd" `${x}`' \
+		--query-string='fields @message # '\''$(reboot)'\'' ${x} %{y}' ${id:+"--query-definition-id=$id"}
+	optional=
+fi
 
 # policy gapless
 document='{
@@ -583,12 +619,16 @@ if [ "$owner" = 'gapless' ]; then
 		--region='eu-central-1' \
 		--log-group-name='/auth0/prod' \
 		--retention-in-days=3653
-	put 'deletion protection of /auth0/prod' aws logs put-log-group-deletion-protection \
-		--region='eu-central-1' \
-		--log-group-identifier='/auth0/prod' \
-		--deletion-protection-enabled
+	if known 'deletion protection'; then
+		put 'deletion protection of /auth0/prod' aws logs put-log-group-deletion-protection \
+			--region='eu-central-1' \
+			--log-group-identifier='/auth0/prod' \
+			--deletion-protection-enabled
+		optional=
+	fi
 else
 	say kept 'log group /auth0/prod is not gapless'\''s, and stays as it is'
 fi
 
+[ "$lacked" = 0 ] || printf 'gapless-setup: %s left out, as the endpoint does not know them: %s\n' "$lacked" "$lacking" >&2
 [ "$left" = 0 ] || fail 'not all could be done: see above'
