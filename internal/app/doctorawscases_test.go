@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -150,6 +151,24 @@ func brokenAtAWS() []broken {
 				c.doctor.AWSHTTP = &http.Client{Transport: atSTS{&http.Transport{DisableKeepAlives: true}, emulator.Transport(sts)}}
 			},
 		},
+		{
+			name: "the way to STS is closed", check: "aws_role", status: checkup.Fail,
+			summary: "the role arn:aws:iam::123456789012:role/gapless could not be asked for", fix: "Let this machine out to STS",
+			harm: func(c *clinic) {
+				c.cfg.AWS.RoleARN = "arn:aws:iam::123456789012:role/gapless"
+				none := dialing(func(context.Context) (net.Conn, error) {
+					return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "sts", IsNotFound: true}}
+				})
+				c.doctor.AWSHTTP = &http.Client{Transport: atSTS{&http.Transport{DisableKeepAlives: true}, none}}
+			},
+		},
+		{
+			name: "a portal answers in the place of CloudWatch Logs", check: "log_group", status: checkup.Fail,
+			summary: "a proxy may stand between", fix: "is of a proxy or a portal: have it let this machine through. Or correct aws.endpoint",
+			harm: func(c *clinic) {
+				c.aws.Add(emulator.Fault{Match: "DescribeLogGroups", Times: -1, Status: http.StatusOK, Body: "<html>sign in</html>"})
+			},
+		},
 	}
 }
 
@@ -164,7 +183,7 @@ func brokenGroups() []broken {
 		{
 			name: "no stream, and none may be made", check: "log_stream", status: checkup.Fail, cause: checkup.Configuration,
 			summary: "the log stream logs does not exist, and create is false", fix: "aws logs create-log-stream --log-group-name /auth0/dev-tenant --log-stream-name logs",
-			harm: func(c *clinic) { c.stream, c.one().CloudWatch.Create = "", false }, also: []string{"logs_PutLogEvents"},
+			harm: func(c *clinic) { c.stream, c.one().CloudWatch.Create = "", false },
 		},
 		{
 			name: "PutLogEvents is not allowed", check: "logs_PutLogEvents", status: checkup.Fail, cause: checkup.Authorization,

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -191,6 +192,19 @@ func brokenWays() []broken {
 			},
 		},
 		{
+			name: "TLS where http:// is written", check: "auth0_reach", status: checkup.Fail, cause: checkup.Configuration,
+			summary: "speaks TLS alone", fix: "Write domain with https://",
+			harm: func(c *clinic) {
+				pair, _, _ := certified(c.t, -time.Hour, time.Hour, []string{"127.0.0.1"}, nil)
+				s := httptest.NewUnstartedServer(http.NotFoundHandler())
+				s.TLS = tlsOf(pair)
+				s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+				s.StartTLS()
+				c.t.Cleanup(s.Close)
+				c.last = func() { c.one().Domain = "http://" + s.Listener.Addr().String() }
+			},
+		},
+		{
 			name: "the clock is a minute off", check: "auth0_clock", status: checkup.Warn,
 			summary: "1m0s behind that of Auth0", fix: "timedatectl set-ntp true",
 			harm: func(c *clinic) { c.atAuth0 = dated(time.Minute) },
@@ -248,6 +262,16 @@ func brokenAtAuth0() []broken {
 			name: "a secret with a line break", check: "auth0_token", status: checkup.Fail, cause: checkup.Configuration,
 			summary: "white space", fix: "without what was copied along",
 			harm: func(c *clinic) { c.env["AUTH0_CLIENT_SECRET"] += "\n" },
+		},
+		{
+			name: "a secret in quotation marks", check: "auth0_token", status: checkup.Fail, cause: checkup.Configuration,
+			summary: "client_secret is in quotation marks", fix: "without the quotation marks",
+			harm: func(c *clinic) { c.env["AUTH0_CLIENT_SECRET"] = `"` + c.env["AUTH0_CLIENT_SECRET"] + `"` },
+		},
+		{
+			name: "a portal answers in the place of Auth0", check: "auth0_token", status: checkup.Fail,
+			summary: "a proxy may stand between", fix: "is of a proxy or a portal: have it let this machine through",
+			harm: func(c *clinic) { c.tokenAnswer(200, "<html>sign in</html>") },
 		},
 		{
 			name: "an unknown application", check: "auth0_token", status: checkup.Fail, cause: checkup.Configuration,

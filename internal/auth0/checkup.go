@@ -68,7 +68,7 @@ func (k *Checkup) Checks() []checkup.Check {
 	return []checkup.Check{
 		{Name: "auth0_reach", Run: k.Reach},
 		{Name: "auth0_clock", Needs: []string{"auth0_reach"}, Run: k.Clock},
-		{Name: "auth0_token", Needs: []string{"auth0_reach"}, Run: k.Token},
+		{Name: "auth0_token", Needs: []string{"auth0_reach", "auth0_clock"}, Run: k.Token},
 		{Name: "auth0_scopes", Needs: []string{"auth0_token"}, Run: k.Scopes},
 		{Name: "auth0_logs", Needs: []string{"auth0_token", "auth0_scopes"}, Run: k.Logs},
 		{Name: "auth0_rate", Needs: []string{"auth0_logs"}, Run: k.Rate},
@@ -143,6 +143,8 @@ func (k *Checkup) secretForm() (checkup.Finding, bool) {
 	switch {
 	case secret != "" && space(secret):
 		return checkup.Failed(checkup.Configuration, "Write client_secret anew, without what was copied along: printf %s SECRET > FILE.", "client_secret holds white space, which no secret of Auth0 does"), true
+	case len(secret) > 1 && strings.ContainsAny(secret[:1], `"'`) && secret[0] == secret[len(secret)-1]:
+		return checkup.Failed(checkup.Configuration, "Write client_secret without the quotation marks: the files of docker run --env-file take them for a part of the value.", "client_secret is in quotation marks, which no secret of Auth0 is"), true
 	case space(id):
 		return checkup.Failed(checkup.Configuration, "Write client_id anew, without what was copied along.", "client_id holds white space, which none of Auth0 does"), true
 	case secret != "" && secret == id:
@@ -190,8 +192,17 @@ func (k *Checkup) tokenRefused(ctx context.Context, err error) checkup.Finding {
 	case e.Kind == Forbidden:
 		return checkup.Failed(checkup.Authorization, app+", tab APIs: authorize it for the Auth0 Management API, with the permission read:logs.", "Auth0 gives the application no token for %s (%s)", c.Audience, describe(e))
 	default:
-		return checkup.Failed("", "Try again; if it lasts, look at https://status.auth0.com.", "no token: %s", e.Error())
+		return checkup.Failed("", k.whoAnswers(e), "no token: %s", e.Error())
 	}
+}
+
+// whoAnswers says what to do about an answer that is no refusal: it is not Auth0's, or
+// Auth0 is not well.
+func (k *Checkup) whoAnswers(e *Error) string {
+	if e.Status == 0 || e.Status >= http.StatusInternalServerError {
+		return "Try again; if it lasts, look at https://status.auth0.com."
+	}
+	return "See who answers there: curl -i " + k.client.base.String() + ". A page in HTML, or a redirect, is of a proxy or a portal: have it let this machine through to " + k.client.base.Host + ". Or correct domain."
 }
 
 func orRS256(alg string) string {
@@ -316,7 +327,7 @@ func (k *Checkup) logsRefused(ctx context.Context, err error) checkup.Finding {
 	case e.Kind == Misconfigured:
 		return checkup.Failed(checkup.Configuration, e.Hint, "the host has no log (status %d)", e.Status)
 	default:
-		return checkup.Failed("", "Try again; if it lasts, look at https://status.auth0.com.", "%s", e.Error())
+		return checkup.Failed("", k.whoAnswers(e), "%s", e.Error())
 	}
 }
 

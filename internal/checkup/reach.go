@@ -1,11 +1,13 @@
 package checkup
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -95,10 +97,14 @@ func Reach(ctx context.Context, r Route) (Finding, Arrival) {
 	if err != nil {
 		return r.explain(ctx, target, proxy, &s, err), Arrival{}
 	}
-	_ = resp.Body.Close() // it was not read
+	head, _ := io.ReadAll(io.LimitReader(resp.Body, 512)) // what there is of it will do
+	_ = resp.Body.Close()                                 // the rest is not read
 	a := arrival(resp.Header, began, took)
 	if resp.StatusCode == http.StatusProxyAuthRequired {
 		return r.proxyRefuses(proxy), a
+	}
+	if target.Scheme == "http" && resp.StatusCode == http.StatusBadRequest && bytes.Contains(head, []byte("HTTPS")) {
+		return Failed(Configuration, "Write "+r.Setting+" with https://.", "%s speaks TLS alone, and %s says http://", target.Host, r.Setting), a
 	}
 	words := fmt.Sprintf("%s answers in %s", target.Host, took.Round(time.Millisecond))
 	if proxy != "" {
@@ -182,6 +188,8 @@ func (r Route) explain(ctx context.Context, target *url.URL, proxy string, s *st
 		return Failed("", "Try again; if it lasts, a proxy or firewall between may hold connections open without passing them on.", "%s is connected and gives no answer in time", host)
 	case proxy != "":
 		return Failed("", "Let the proxy pass connections to "+host+" on, or name the host in NO_PROXY if it is reached without.", "proxy: %s passes nothing on to %s: %s", proxy, host, plainCause(err))
+	case target.Scheme == "http":
+		return Failed("", "If it speaks TLS, write "+r.Setting+" with https://. Otherwise try again; if it lasts, something between may cut connections.", "%s: the connection broke: %s", host, plainCause(err))
 	default:
 		return Failed("", "Try again; if it lasts, something between may cut connections.", "%s: the connection broke: %s", host, plainCause(err))
 	}

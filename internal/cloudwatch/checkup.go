@@ -143,8 +143,8 @@ func (k *Checkup) Checks() []checkup.Check {
 		{Name: "log_group_retention", Needs: []string{"log_group"}, Run: k.Retention},
 		{Name: "log_group_key", Needs: []string{"log_group"}, Run: k.Key},
 		{Name: "log_stream", Needs: []string{"log_group"}, Run: k.Stream},
-		{Name: "logs_PutLogEvents", Needs: []string{"log_group"}, Run: k.MayPut},
-		{Name: "logs_GetLogEvents", Needs: []string{"log_group"}, Run: k.MayRead},
+		{Name: "logs_PutLogEvents", Needs: []string{"log_group", "log_stream"}, Run: k.MayPut},
+		{Name: "logs_GetLogEvents", Needs: []string{"log_group", "log_stream"}, Run: k.MayRead},
 		{Name: "logs_CreateLogStream", Needs: []string{"log_group"}, Run: k.MayCreateStream},
 		{Name: "logs_CreateLogGroup", Needs: []string{"log_group"}, Run: k.MayCreateGroup},
 		{Name: "logs_PutRetentionPolicy", Needs: []string{"log_group"}, Run: k.MaySetRetention},
@@ -190,6 +190,10 @@ func (k *Checkup) endpoint(ctx context.Context) (string, error) {
 // ProxyOf returns the rule by which a client chooses a proxy; nil when it does not tell.
 func ProxyOf(c aws.HTTPClient) func(*http.Request) (*url.URL, error) {
 	switch c := c.(type) {
+	case translated:
+		return ProxyOf(c.HTTPClient)
+	case bounded:
+		return ProxyOf(c.HTTPClient)
 	case *awshttp.BuildableClient:
 		return c.GetTransport().Proxy
 	case *http.Client:
@@ -222,6 +226,12 @@ func (k *Checkup) refused(ctx context.Context, doing string, err error) checkup.
 		text = f.Error()
 	}
 	hint := e.Hint
+	if foreign(err) {
+		hint = "See who answers there: curl -i " + k.url(ctx) + ". A page in HTML is of a proxy or a portal: have it let this machine through."
+		if k.sink.config.Endpoint != "" {
+			hint += " Or correct aws.endpoint."
+		}
+	}
 	if hint == "" {
 		hint = "Try again; if it lasts, look at https://health.aws.amazon.com/health/status."
 	}
@@ -237,6 +247,20 @@ func (k *Checkup) refused(ctx context.Context, doing string, err error) checkup.
 	default:
 	}
 	return checkup.Failed(cause, hint, "%s: %s", doing, text)
+}
+
+// foreign reports whether somebody else than CloudWatch Logs has answered.
+func foreign(err error) bool {
+	return errors.Is(err, errForeign) || errors.Is(err, errBare) || errors.Is(err, errAnswerTooLarge)
+}
+
+// url is the endpoint for a person to try.
+func (k *Checkup) url(ctx context.Context) string {
+	at, err := k.endpoint(ctx)
+	if err != nil {
+		return "the endpoint"
+	}
+	return at
 }
 
 // paste is the statement of a policy that allows what was refused.

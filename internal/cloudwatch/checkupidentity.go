@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 
 	"github.com/gaplesslogs/gapless/internal/checkup"
 )
@@ -97,6 +98,10 @@ func (k *Checkup) Role(ctx context.Context) []checkup.Finding {
 	c, err := k.cfg.Credentials.Retrieve(ctx)
 	if err != nil {
 		f := understand("AssumeRole", err)
+		if _, answered := errors.AsType[smithy.APIError](err); !answered { // the credentials in front of the role are there
+			return checkup.One(checkup.Failed("", fmt.Sprintf("Let this machine out to STS (sts.%s.amazonaws.com): by a NAT gateway, or a VPC endpoint of com.amazonaws.%s.sts. AWS_ENDPOINT_URL_STS names another address of it.", k.sink.region, k.sink.region),
+				"the role %s could not be asked for: %s", arn, strings.TrimPrefix(f.text, "get AWS credentials: ")))
+		}
 		return checkup.One(checkup.Failed(checkup.Authorization, k.sink.forbiddenHint(f, k.want.Destination), "the role %s cannot be assumed: %s", arn, strings.TrimPrefix(f.text, "get AWS credentials: ")))
 	}
 	return checkup.One(checkup.Passed("the role %s is assumed, good until %s and renewed by itself", arn, c.Expires.UTC().Format(time.RFC3339)))

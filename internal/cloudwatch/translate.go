@@ -22,6 +22,10 @@ type translated struct{ aws.HTTPClient }
 
 // Do implements aws.HTTPClient.
 func (t translated) Do(req *http.Request) (*http.Response, error) {
+	if _, ok := req.Body.(io.WriterTo); ok && req.Body != http.NoBody {
+		req = req.WithContext(req.Context()) // a copy
+		req.Body = readOnly{req.Body}
+	}
 	resp, err := t.HTTPClient.Do(req)
 	if err != nil || resp.StatusCode < http.StatusBadRequest || req.Header.Get("X-Amz-Target") == "" {
 		return resp, err
@@ -78,3 +82,10 @@ type failing struct{ err error }
 
 // Read implements io.Reader.
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// readOnly hides that a body can write itself. The SDK closes the body as soon as the
+// head of the answer is there, and its WriteTo says io.EOF from then on. net/http asks
+// once more for bytes behind the last; where it is late with that, it takes the io.EOF
+// for a failed write and drops the connection under the answer that is being read. To
+// Read io.EOF is the plain end.
+type readOnly struct{ io.ReadCloser }
