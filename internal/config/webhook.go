@@ -58,6 +58,9 @@ func (l *loader) checkWebhook(c *Config) {
 			pushed = "tenants." + strconv.Itoa(i) + ".webhook"
 		}
 	}
+	if sameAddress(c.Listen, w.Listen) {
+		l.complain("webhook.listen", "is the address of listen too", "Choose another port: health and metrics are not for those who reach the webhook.")
+	}
 	switch {
 	case w.Listen == "" && pushed != "":
 		l.complain("webhook.listen", "is missing, and "+pushed+" has a token", "Set it, such as webhook: {listen: 0.0.0.0:8443}, with tls beside it.")
@@ -69,6 +72,17 @@ func (l *loader) checkWebhook(c *Config) {
 	case w.TLS.CertFile == "" && !w.Plaintext && !isLoopback(w.Listen):
 		l.complain("webhook.tls", "is missing, and other machines can reach webhook.listen", "Set cert_file and key_file; or listen on 127.0.0.1, or set webhook.plaintext: true, if a proxy in front ends TLS.")
 	}
+}
+
+// sameAddress reports whether two listeners would take one address from each other.
+func sameAddress(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	every := func(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+	return hostA == hostB || every(hostA) || every(hostB)
 }
 
 // isLoopback reports whether only this machine reaches an address.
