@@ -198,7 +198,7 @@ func takers() map[string]taker {
 		"CLOUDWATCH_LOG_STREAM_NAME": takeText("cloudwatch.log_stream", "gapless may write into the old stream. Its events keep the time at which the extension sent them.", func(a *Answers) *string { return &a.LogStream }),
 		"AWS_ACCESS_KEY_ID":          notTaken("No key is copied. Give gapless a role if it runs on AWS; else set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in its environment, of a new key, as Auth0 has known this one. docs/security.md has the policy."),
 		"AWS_SECRET_KEY":             notTaken("As AWS_ACCESS_KEY_ID; its variable is AWS_SECRET_ACCESS_KEY."),
-		"AWS_REGION":                 takeText("aws.region", "", func(a *Answers) *string { return &a.Region }),
+		"AWS_REGION":                 takeRegion,
 		"PROVIDER":                   notTaken("gapless writes to CloudWatch Logs."),
 	}
 }
@@ -234,7 +234,7 @@ func TakeOver(ctx context.Context, settings map[string]string) (Answers, []Chang
 
 // unasked returns what is wrong with what no question asks for.
 func unasked(ctx context.Context, a Answers) *AnswerError {
-	for _, path := range []string{"tenants.0.cloudwatch.log_stream", "tenants.0.filter.types", "tenants.0.filter.types.allow"} {
+	for _, path := range []string{"tenants.0.cloudwatch.log_group", "tenants.0.cloudwatch.log_stream", "tenants.0.filter.types", "tenants.0.filter.types.allow"} {
 		if p := problemAt(ctx, a, path); p != nil {
 			return p
 		}
@@ -254,6 +254,11 @@ func takeText(path, why string, answer func(*Answers) *string) taker {
 		now := func(a Answers) string { return path + ": " + shown(*answer(&a)) }
 		return Change{Became: now(*a), Why: why, now: now}
 	}
+}
+
+// takeRegion takes the Region, whose names are in small letters.
+func takeRegion(a *Answers, value string) Change {
+	return takeText("aws.region", "", func(a *Answers) *string { return &a.Region })(a, strings.ToLower(value))
 }
 
 // shown returns a value that is no secret for a message.
@@ -312,7 +317,7 @@ func takeLevel(a *Answers, value string) Change {
 		level = l
 	}
 	if len(level) != 1 || level < "0" || level > "4" {
-		return Change{Became: dropped, Why: "It is no level from 0 to 4. Without one every event goes on."}
+		return Change{Became: dropped, Why: "It is no level from 0 to 4. Without one every event goes on, but for what LOG_TYPES leaves out."}
 	}
 	a.MinLevel = level
 	return Change{Became: "filter.min_level: " + level, Why: "With a level the extension lost every event whose code was not in its table of 98, which is 80 of the 165 that Auth0 documents today. They go on here, and so do codes that Auth0 adds."}
@@ -320,6 +325,10 @@ func takeLevel(a *Answers, value string) Change {
 
 // takeTypes takes the event codes.
 func takeTypes(a *Answers, value string) Change {
+	var listed []string
+	if json.Unmarshal([]byte(value), &listed) == nil { // a list that was kept as text
+		value = strings.Join(listed, ",")
+	}
 	for code := range strings.SplitSeq(value, ",") {
 		if code = strings.TrimSpace(code); code != "" && code != "-" && !slices.Contains(a.Types, code) {
 			a.Types = append(a.Types, code)
