@@ -139,14 +139,31 @@ func severities() []string {
 // event types and members without notice. They are those of a valid configuration.
 func (c *Config) Warnings() []*Error {
 	var out []*Error
+	first := map[[6]string]int{}
 	for i := range c.Tenants {
 		path := "tenants." + strconv.Itoa(i) + "."
+		if of := c.Tenants[i].origin(); of[0] != "" {
+			if n, twice := first[of]; twice {
+				out = append(out, c.problem(path+"cloudwatch", fmt.Sprintf("leads the events of %s to the log stream to which tenants.%d leads them", of[0], n),
+					"What both let through will be there twice. Remove one of the two, or give one another log_group or log_stream."))
+			} else {
+				first[of] = i
+			}
+		}
 		out = append(out, c.filterWarnings(path+"filter.", &c.Tenants[i].Filter)...)
 		for n := range c.Tenants[i].Destinations {
 			out = append(out, c.filterWarnings(path+"destinations."+strconv.Itoa(n)+".filter.", &c.Tenants[i].Destinations[n].Filter)...)
 		}
 	}
 	return out
+}
+
+// origin is what tells which events go where: the domain, which is empty for a tenant
+// that is not read, and the main destination.
+func (t *Tenant) origin() [6]string {
+	w := &t.CloudWatch
+	named := func(template string) string { return strings.ReplaceAll(template, "{tenant}", t.Name) }
+	return [6]string{strings.ToLower(t.Domain), named(w.LogGroup), named(w.LogStream), w.Region, w.Endpoint, w.RoleARN}
 }
 
 // filterWarnings returns those of a filter. path ends with a dot.

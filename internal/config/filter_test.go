@@ -193,3 +193,24 @@ func TestRulesPageIsRight(t *testing.T) {
 		}
 	}
 }
+
+// TestWarningsOfOneStream warns of two tenants that are one and end in one log stream.
+func TestWarningsOfOneStream(t *testing.T) {
+	t.Parallel()
+	const both = `aws: {region: eu-central-1}
+tenants:
+  - {name: a, domain: dev.example.com, client_id: x, client_secret: y, cloudwatch: {log_group: /auth0}}
+  - {name: b, domain: DEV.example.com, client_id: x, client_secret: y, cloudwatch: {log_group: /auth0}}
+`
+	if w := mustLoad(t, both).Warnings(); len(w) != 1 || w[0].Path != "tenants.1.cloudwatch" {
+		t.Errorf("got %v", w)
+	}
+	for _, apart := range []string{
+		strings.ReplaceAll(both, "log_group: /auth0", "log_group: '/auth0/{tenant}'"),
+		strings.Replace(both, "DEV.example.com", "prod.example.com", 1),
+	} {
+		if w := mustLoad(t, apart).Warnings(); len(w) != 0 {
+			t.Errorf("got %v of\n%s", w, apart)
+		}
+	}
+}
