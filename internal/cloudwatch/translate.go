@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
-	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
@@ -42,7 +42,7 @@ func (t translated) Do(req *http.Request) (*http.Response, error) {
 		body = bytes.NewReader(meant)
 		resp.ContentLength = int64(len(meant))
 		resp.Header.Set("Content-Type", "application/x-amz-json-1.1")
-		resp.Header.Set("Content-Length", fmt.Sprint(len(meant)))
+		resp.Header.Set("Content-Length", strconv.Itoa(len(meant)))
 	}
 	resp.Body = struct {
 		io.Reader
