@@ -38,7 +38,7 @@ func (k *Checkup) Checks() []checkup.Check {
 		{Name: "data_dir_rights", Needs: []string{"data_dir"}, Run: k.Rights},
 		{Name: "store", Needs: []string{"data_dir"}, Run: k.Store},
 		{Name: "disk_space", Needs: []string{"data_dir"}, Run: k.Space},
-		{Name: "disk_sync", Needs: []string{"data_dir"}, Run: k.Sync},
+		{Name: "disk_sync", Needs: []string{"data_dir", "disk_space"}, Run: k.Sync},
 		{Name: "file_system", Needs: []string{"data_dir"}, Run: k.FileSystem},
 	}
 }

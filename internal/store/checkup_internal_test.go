@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,3 +149,13 @@ func TestCheckupOfDisks(t *testing.T) {
 
 // only looks at the file system.
 func (k *Checkup) only(ctx context.Context) checkup.Finding { return k.FileSystem(ctx)[0] }
+
+// TestFullDiskFailsOnce leaves the flush alone where there is no room for it.
+func TestFullDiskFailsOnce(t *testing.T) {
+	t.Parallel()
+	for _, c := range (&Checkup{}).Checks() {
+		if c.Name == "disk_sync" && !slices.Contains(c.Needs, "disk_space") {
+			t.Errorf("disk_sync needs %v", c.Needs)
+		}
+	}
+}
