@@ -110,7 +110,7 @@ func (r *exportRun) plan(ctx context.Context) (stack.Stack, export.Options, erro
 		return stack.Stack{}, o, err
 	}
 	cfg.AWS.Region = a.Region()
-	o = export.Options{Version: build(r.env.Version).Version, Region: a.Region(), Account: r.account}
+	o = export.Options{Version: build(r.env.Version).Version, Region: a.Region(), Account: r.account, Elsewhere: cfg.AWS.Endpoint != ""}
 	if r.format == export.IAMJSON && r.account == "" {
 		o.Account, o.Partition = askAccount(ctx, a)
 	}

@@ -32,6 +32,9 @@ type Options struct {
 	// documents hold them, a placeholder and the partition of Region when empty; the
 	// Terraform configuration and the script refuse other accounts than Account.
 	Account, Partition string
+	// Elsewhere says that the files are for an endpoint that is not AWS's, which may not
+	// know all that AWS does.
+	Elsewhere bool
 }
 
 // A File is one file of an export.

@@ -1,6 +1,7 @@
 package export_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -131,6 +132,21 @@ func TestSecretsStayOut(t *testing.T) {
 	for _, format := range export.Formats() {
 		if text := textOf(render(t, format, everything(t), options())); strings.Contains(text, "very-secret") {
 			t.Errorf("%s shows the token of a log stream", format)
+		}
+	}
+}
+
+// TestElsewhere leaves out, by default, what endpoints other than AWS's may not know.
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, elsewhere := range []bool{false, true} {
+		o := options()
+		o.Elsewhere = elsewhere
+		result := render(t, export.Terraform, everything(t), o)
+		_, after, found := strings.Cut(string(result.Files[0].Content), "variable \"logs_insights\" {")
+		block, _, _ := strings.Cut(after, "}")
+		if want := fmt.Sprintf("default     = %v\n", !elsewhere); !found || !strings.Contains(block, want) {
+			t.Errorf("elsewhere %v: the variable is {%s}, want %s", elsewhere, block, want)
 		}
 	}
 }

@@ -223,6 +223,10 @@ func (t *terraform) release() string {
 	return ">= 5.100, < 7" // the oldest that this was tried with
 }
 
+// insightsCount makes a resource where the variable logs_insights says so: the provider
+// asks an endpoint that does not know the call again and again.
+const insightsCount = "var.logs_insights ? 1 : 0"
+
 // declare writes what body uses: data sources, variables and the common tags.
 func (t *terraform) declare(body string) {
 	if strings.Contains(body, "data.aws_caller_identity.current.") {
@@ -234,6 +238,12 @@ func (t *terraform) declare(body string) {
 	if len(t.tags) > 0 {
 		t.line("\nlocals {")
 		t.attr("tags", pairs(t.tags))
+		t.line("}")
+	}
+	if strings.Contains(body, insightsCount) {
+		t.line("\nvariable \"logs_insights\" {\ntype = bool")
+		t.attr("description", "Make field indexes and saved queries. Endpoints other than AWS's may not know them.")
+		t.attr("default", !t.o.Elsewhere)
 		t.line("}")
 	}
 	tokens := make([]string, 0, len(t.vars))

@@ -20,6 +20,7 @@ func (t *terraform) resource(r stack.Resource) error {
 		t.logStream(r)
 	case *stack.IndexPolicy:
 		t.open(r)
+		t.attr("count", expr(insightsCount))
 		t.attr("log_group_name", t.group(r.Region, r.Group))
 		t.attr("policy_document", t.encoded(object{{"Fields", texts(r.Fields)}}))
 		t.line("}")
@@ -184,6 +185,7 @@ func (t *terraform) logStream(s *stack.LogStream) {
 
 func (t *terraform) query(q *stack.Query) {
 	t.open(q)
+	t.attr("count", expr(insightsCount))
 	t.attr("name", q.Name)
 	groups := make(list, 0, len(q.Groups))
 	for _, g := range q.Groups {

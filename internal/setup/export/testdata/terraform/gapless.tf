@@ -59,6 +59,12 @@ locals {
   }
 }
 
+variable "logs_insights" {
+  type        = bool
+  description = "Make field indexes and saved queries. Endpoints other than AWS's may not know them."
+  default     = true
+}
+
 variable "dev_gapless_partner_event_source" {
   type        = string
   description = "partner event source of the Auth0 log stream dev/gapless"
@@ -187,6 +193,7 @@ resource "aws_cloudwatch_dashboard" "gapless_dev" {
 }
 
 resource "aws_cloudwatch_log_index_policy" "auth0_dev" {
+  count          = var.logs_insights ? 1 : 0
   log_group_name = aws_cloudwatch_log_group.auth0_dev.name
   policy_document = jsonencode({
     Fields = [
@@ -197,6 +204,7 @@ resource "aws_cloudwatch_log_index_policy" "auth0_dev" {
 }
 
 resource "aws_cloudwatch_query_definition" "gapless_dev_failed_logins_by_user" {
+  count           = var.logs_insights ? 1 : 0
   name            = "gapless/dev/Failed logins by user"
   log_group_names = [aws_cloudwatch_log_group.auth0_dev.name]
   query_string = chomp(<<-EOT
@@ -210,6 +218,7 @@ resource "aws_cloudwatch_query_definition" "gapless_dev_failed_logins_by_user" {
 
 resource "aws_cloudwatch_query_definition" "gapless_dev_it_s_odd_x" {
   provider     = aws.us_east_1
+  count        = var.logs_insights ? 1 : 0
   name         = "gapless/dev/It's \"odd\" `$${x}`"
   query_string = "fields @message # '$(reboot)' $${x} %%{y}"
 }
