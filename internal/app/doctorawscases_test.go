@@ -56,7 +56,7 @@ type atSTS struct {
 
 // RoundTrip implements http.RoundTripper.
 func (a atSTS) RoundTrip(r *http.Request) (*http.Response, error) {
-	if strings.HasPrefix(r.URL.Host, "sts.") {
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		return a.sts.RoundTrip(r)
 	}
 	return a.next.RoundTrip(r)

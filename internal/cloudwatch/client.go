@@ -112,7 +112,9 @@ func (l sdkLogger) Logf(class logging.Classification, format string, args ...any
 
 // assume returns the credentials of the configured role.
 func assume(cfg aws.Config, c Config, tenant string) aws.CredentialsProvider {
-	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), c.RoleARN, func(o *stscreds.AssumeRoleOptions) {
+	other := otherEndpoint(c.Endpoint)
+	client := sts.NewFromConfig(cfg, func(o *sts.Options) { o.BaseEndpoint = orBase(other, o.BaseEndpoint) })
+	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, c.RoleARN, func(o *stscreds.AssumeRoleOptions) {
 		o.RoleSessionName = sessionName(tenant)
 		if c.ExternalID != "" {
 			o.ExternalID = aws.String(c.ExternalID)

@@ -139,9 +139,30 @@ func TestRoleIsAssumed(t *testing.T) {
 	}
 }
 
+// TestRoleIsAssumedAtTheEndpoint: an emulator stands for STS as well; a private endpoint
+// of AWS is for one service.
+func TestRoleIsAssumedAtTheEndpoint(t *testing.T) {
+	t.Parallel()
+	for endpoint, want := range map[string]string{
+		"http://127.0.0.1:4566":                                  "127.0.0.1:4566",
+		"https://vpce-0a1b.logs.eu-central-1.vpce.amazonaws.com": "sts.us-east-1.amazonaws.com",
+		"": "sts.us-east-1.amazonaws.com",
+	} {
+		sts := &stsServer{logs: ready()}
+		s, _ := open(t, sts, config(func(c *cloudwatch.Config) {
+			c.RoleARN, c.Region, c.Endpoint = "arn:aws:iam::111122223333:role/gapless", "us-east-1", endpoint
+		}))
+		deliver(t, s, batch(ev("a", time.Now())))
+		if sts.host != want {
+			t.Errorf("with the endpoint %q the role was assumed at %s, want %s", endpoint, sts.host, want)
+		}
+	}
+}
+
 // stsServer answers AssumeRole and hands everything else on.
 type stsServer struct {
 	logs http.Handler
+	host string
 	form string
 	deny bool
 }
@@ -151,7 +172,7 @@ func (s *stsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.logs.ServeHTTP(w, r)
 		return
 	}
-	s.form = string(readBody(r, false))
+	s.form, s.host = string(readBody(r, false)), r.Host
 	if s.deny {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>`)
