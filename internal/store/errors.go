@@ -45,6 +45,10 @@ func fault(op string, err error) error {
 	if !ok {
 		return out
 	}
+	if e.Code() == sqlite3.SQLITE_READONLY_ROLLBACK {
+		out.Hint = "A gapless that was killed left the store half written. The next start of gapless run mends it."
+		return out
+	}
 	switch e.Code() & 0xff { // the rest tells variants apart
 	case sqlite3.SQLITE_FULL:
 		out.Hint = fullHint

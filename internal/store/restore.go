@@ -105,6 +105,9 @@ func (s *Store) mend(ctx context.Context) (*mirror, error) {
 // findLoss says what befell the database; nil when it is sound, or there never was
 // one. A process that was killed while it met damage leaves a mark, see noteDamage.
 func (s *Store) findLoss(ctx context.Context, m *mirror, badMirror bool) (*loss, error) {
+	if err := s.rollBack(ctx); err != nil && !isDamage(err) { // damage is found below
+		return nil, fault("open store", err)
+	}
 	there, filled := exists(s.path)
 	_, wal := exists(s.path + "-wal")
 	if !filled {
@@ -149,6 +152,25 @@ func (s *Store) findLoss(ctx context.Context, m *mirror, badMirror bool) (*loss,
 			who.at.Format(time.RFC3339), mirrorName, m.WrittenAt.Format(time.RFC3339)), copied: true, there: true, who: who}, nil
 	}
 	return nil, nil //nolint:nilnil // nothing befell it
+}
+
+// rollBack undoes what a process that was killed had begun to write with a rollback
+// journal, as one does that makes the database and turns its WAL on. What is opened
+// to be read alone below cannot do that, and refuses.
+func (s *Store) rollBack(ctx context.Context) error {
+	if _, filled := exists(s.path + "-journal"); !filled {
+		return nil
+	}
+	db, err := sql.Open("sqlite", dsn(s.path, "rw"))
+	if err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	var version int
+	err = db.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version) // any read does it
+	if err = errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("roll back what was begun: %w", err)
+	}
+	return nil
 }
 
 // finishSwap ends what a process that died has begun. A new database is put in
