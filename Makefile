@@ -47,7 +47,8 @@ PLAIN := \
 	TestTrafficIsNobodys TestSeedsDiffer TestAnswersAreBounded \
 	TestLostAnswersOfOneDestination TestFilteredExport TestRemovedDestination TestFilteredPush \
 	TestDryRunShowsWhatTheNextRunSends TestNothingRedactedIsKeptOrShown TestDoctor TestVerify \
-	TestVerifyDuringHeavyIngestion TestVerifyLeavesTheExporterItsShare TestVerifyByTheRules
+	TestVerifyDuringHeavyIngestion TestVerifyLeavesTheExporterItsShare TestVerifyByTheRules \
+	TestOneDestinationIsDown TestReadBack TestManyNewDestinations
 PLAIN_IN := \
 	./internal/app ./internal/auth0 ./internal/cli ./internal/cloudwatch ./internal/emulator/tenant ./internal/event \
 	./internal/pipeline ./internal/source ./internal/store
