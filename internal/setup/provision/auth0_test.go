@@ -462,7 +462,7 @@ func TestALogStreamToTheWebhook(t *testing.T) {
 			if err := s.tenant.Append([]byte(fmt.Sprintf(`{"log_id":"x%d","type":%q,"date":"2026-11-27T05:00:00.000Z","details":{"email":"a@example.com"}}`, n, code))); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(2 * time.Second) // within the bubble: the stream gathers for a second
+			<-time.After(2 * time.Second) // within the bubble: the stream gathers for a second
 			synctest.Wait()
 		}
 		event(1, "fp")
