@@ -165,11 +165,12 @@ func TestClientSecretRotates(t *testing.T) {
 					path := filepath.Join(dir, "secret")
 					from += path
 					change = func(value string, shut error) {
+						if shut != nil { // at once: an empty file would be told as another fault
+							_ = os.Remove(path)
+							return
+						}
 						if err := os.WriteFile(path, []byte(value+"\n"), 0o600); err != nil {
 							t.Error(err)
-						}
-						if shut != nil {
-							_ = os.Remove(path)
 						}
 					}
 				}
