@@ -47,7 +47,7 @@ func (a *App) listen(ctx context.Context) error {
 
 // openPage opens the listener of the page, unless there is one already.
 func (a *App) openPage(ctx context.Context, addr string, l net.Listener) (*pageServer, error) {
-	handler, err := web.NewHandler(a.Overview, a.gatherer(), a.opts.Logger)
+	handler, err := web.NewHandler(web.Options{Status: a.Overview, Metrics: a.gatherer(), Logger: a.opts.Logger})
 	if err != nil {
 		return nil, err
 	}

@@ -238,7 +238,7 @@ func (w *world) overview(ctx context.Context, tb rapid.TB, name string) web.Tena
 // readiness asks /readyz, as the listener would answer it.
 func (w *world) readiness(ctx context.Context, tb rapid.TB) (status int, body string) {
 	tb.Helper()
-	h, err := web.NewHandler(w.app.Overview, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	h, err := web.NewHandler(web.Options{Status: w.app.Overview, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gaplesslogs/gapless/internal/access"
 )
 
 //go:embed page.html page.css
@@ -25,9 +27,28 @@ const readTimeout = 5 * time.Second
 // be called at the same time.
 type Status func(ctx context.Context) (Overview, error)
 
-// NewHandler returns the pages and endpoints. Figures come from status and
-// metrics from the gatherer.
-func NewHandler(status Status, metrics prometheus.Gatherer, logger *slog.Logger) (http.Handler, error) {
+// Options say what the pages and endpoints are made of. Status, Metrics and Logger are
+// required.
+type Options struct {
+	Status  Status
+	Metrics prometheus.Gatherer
+	Logger  *slog.Logger
+	// Journal tells what passed lately; nil shows none of it.
+	Journal Journal
+	// Letters are the dead letters; nil shows figures of them alone.
+	Letters LetterBox
+	// Config returns the configuration in use, as YAML without secrets; nil shows none.
+	Config func() (string, error)
+	// Guard keeps strangers out; nil lets everybody in as "local", who may operate.
+	Guard access.Guard
+	// Closed says in a sentence why events and operations are not shown to anybody,
+	// although the figures are; empty shows them. It is for a listener that other machines reach and that asks for no login.
+	Closed string
+}
+
+// NewHandler returns the pages and endpoints.
+func NewHandler(opts Options) (http.Handler, error) {
+	status, metrics, logger := opts.Status, opts.Metrics, opts.Logger
 	page, err := template.New("page.html").Funcs(template.FuncMap{"short": Short, "size": Size, "stamp": stamp}).ParseFS(files, "page.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse page: %w", err)

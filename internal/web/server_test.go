@@ -27,7 +27,7 @@ func get(t *testing.T, o web.Overview, err error, method, path string) *httptest
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "gapless_test_total", Help: "A counter."})
 	c.Add(3)
 	reg.MustRegister(c)
-	h, herr := web.NewHandler(func(context.Context) (web.Overview, error) { return o, err }, reg, slog.New(slog.DiscardHandler))
+	h, herr := web.NewHandler(web.Options{Status: func(context.Context) (web.Overview, error) { return o, err }, Metrics: reg, Logger: slog.New(slog.DiscardHandler)})
 	if herr != nil {
 		t.Fatal(herr)
 	}
@@ -196,7 +196,7 @@ func TestMetricsOfTheRest(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(failing{}, prometheus.NewCounter(prometheus.CounterOpts{Name: "gapless_test_total", Help: "A counter."}))
 	var log bytes.Buffer
-	h, err := web.NewHandler(nil, reg, slog.New(slog.NewTextHandler(&log, nil)))
+	h, err := web.NewHandler(web.Options{Metrics: reg, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

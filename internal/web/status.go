@@ -19,6 +19,27 @@ type Overview struct {
 	Tenants []Tenant `json:"tenants"`
 	// Configuration is that of the process which tells this; nil beside it.
 	Configuration *Configuration `json:"configuration,omitempty"`
+	// Alerts are those that are on, and those that ended within the last day, the newest first.
+	Alerts []Alert `json:"alerts,omitempty"`
+}
+
+// An Alert is a condition of which people were told, or are to be.
+type Alert struct {
+	// ID tells alerts apart; Kind is a word of a bounded set, such as "delivery_lag".
+	ID   string `json:"id"`
+	Kind string `json:"kind"`
+	// Tenant and Part are what it is about; empty for the whole program.
+	Tenant   string `json:"tenant,omitempty"`
+	Part     string `json:"part,omitempty"`
+	Severity string `json:"severity"` // info, warning or critical
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
+	// Since is when it began, and Ended when it was over; zero while it is on.
+	Since time.Time `json:"since"`
+	Ended time.Time `json:"ended,omitzero"`
+	// Told lists the channels that were told of it, and Failing those that could not be.
+	Told    []string `json:"told,omitempty"`
+	Failing []string `json:"failing,omitempty"`
 }
 
 // A Configuration is what is known of the configuration in use.
@@ -83,6 +104,32 @@ type Tenant struct {
 	// Gaps are all that were ever recorded, healed or not, oldest first.
 	Gaps      []Gap     `json:"gaps"`
 	Retention Retention `json:"retention"`
+
+	// Sources are what brings events, and RateLimit what Auth0 said last of its own;
+	// known to the process that runs alone.
+	Sources   []Source   `json:"sources,omitempty"`
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+}
+
+// A Source is what brings events of a tenant.
+type Source struct {
+	// Name is poll, webhook, sqs or file.
+	Name string `json:"name"`
+	// Stored and Duplicates count what it brought since the process started: events that were new, and
+	// those that were known already.
+	Stored     int64 `json:"stored"`
+	Duplicates int64 `json:"duplicates"`
+	// Last is when it last brought an event; zero when it has not yet.
+	Last time.Time `json:"last,omitzero"`
+}
+
+// A RateLimit is what the Management API said last of the calls that are left.
+type RateLimit struct {
+	Limit     int       `json:"limit"`
+	Remaining int       `json:"remaining"`
+	Reset     time.Time `json:"reset"`
+	// Share is the part of it that gapless may use, from 0 to 1.
+	Share float64 `json:"share"`
 }
 
 // A Destination is the state of the delivery to one of the further destinations of a
