@@ -18,8 +18,7 @@ const (
 	// maxConns is how many connections are served at once; more wait in the queue
 	// of the system until one ends. A page open in a browser holds one or two.
 	maxConns = 128
-	// maxHeader bounds the head of a request, in bytes. Requests with a body are
-	// refused by package web.
+	// maxHeader bounds the head of a request, in bytes. Package web bounds the body.
 	maxHeader = 16 << 10
 )
 
@@ -57,11 +56,13 @@ func (a *App) openPage(ctx context.Context, addr string, l net.Listener) (*pageS
 	if err != nil {
 		return nil, &pipeline.Error{Op: "listen on " + addr, Class: pipeline.Misconfigured, Err: err, Hint: "Choose another address with --listen, or end the process that holds this one."}
 	}
-	return &pageServer{listener: l, done: make(chan struct{}), srv: &http.Server{
+	srv := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(a.opts.Logger.Handler(), slog.LevelWarn),
-	}}, nil
+	}
+	srv.RegisterOnShutdown(handler.End) // the streams of open pages would last
+	return &pageServer{listener: l, done: make(chan struct{}), srv: srv}, nil
 }
 
 // usePage begins to serve, in the place of what has served before; nil serves no more.

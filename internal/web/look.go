@@ -1,0 +1,140 @@
+package web
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/gaplesslogs/gapless/internal/event"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+// A look is how pages look: their templates by language and name, the words, and the
+// files under /static/.
+type look struct {
+	pages  map[string]map[string]*template.Template
+	words  map[string]*words
+	assets *assets
+}
+
+// newLook reads templates, words and files.
+func newLook() (*look, error) {
+	all, err := loadWords()
+	if err != nil {
+		return nil, err
+	}
+	l := &look{words: all, pages: make(map[string]map[string]*template.Template)}
+	if l.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	for lang, w := range all {
+		if l.pages[lang], err = parsePages(w); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// parsePages parses the pages for a language: each with the layout and the parts that
+// pages share.
+func parsePages(w *words) (map[string]*template.Template, error) {
+	base, err := template.New("").Funcs(helpers(w)).ParseFS(templateFiles, "templates/*.html", "templates/parts/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("parse the layout: %w", err)
+	}
+	names, err := fs.Glob(templateFiles, "templates/pages/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("list the pages: %w", err)
+	}
+	pages := make(map[string]*template.Template)
+	for _, name := range names {
+		t, err := base.Clone()
+		if err == nil {
+			t, err = t.ParseFS(templateFiles, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("parse the page: %w", err)
+		}
+		pages[strings.TrimSuffix(path.Base(name), ".html")] = t
+	}
+	return pages, nil
+}
+
+// helpers are the functions of the templates:
+//
+//	T key args...        the text of a key
+//	N key count args...  the same for a count, which is the first argument of the text
+//	O prefix word        the text of prefix+word, or the word
+//	num, size, pct       1,234   1.5 KiB   12.5 %  (of a share from 0 to 1)
+//	dur                  a time.Duration: 1.2 s
+//	stamp                a time in UTC as text; frame.Stamp, .Ago and .Age make elements
+//	title, severity      of a type of events, by its code
+//	dict                 k v k v ..., to hand several things to a template
+//	total                the sum of counts by reason
+func helpers(w *words) template.FuncMap {
+	return template.FuncMap{
+		"T": func(key string, args ...any) (string, error) {
+			if !w.has(key) {
+				return "", fmt.Errorf("no text for %q in %s", key, w.lang)
+			}
+			return w.t(key, args...), nil
+		},
+		"N": func(key string, n any, args ...any) (string, error) {
+			if !w.has(key) {
+				return "", fmt.Errorf("no text for %q in %s", key, w.lang)
+			}
+			return w.n(key, whole(n), args...), nil
+		},
+		"O":        w.or,
+		"num":      func(n any) string { return number(whole(n)) },
+		"size":     Size,
+		"pct":      func(share float64) string { return fmt.Sprintf("%.3g %%", 100*share) },
+		"dur":      w.duration,
+		"seconds":  func(n int64) time.Duration { return time.Duration(n) * time.Second },
+		"stamp":    stamp,
+		"title":    func(code string) string { return event.Lookup(code).Title },
+		"severity": func(code string) string { return event.Lookup(code).Severity.String() },
+		"dict":     dict,
+		"total":    total,
+	}
+}
+
+// whole returns any whole number as int64.
+func whole(n any) int64 {
+	switch n := n.(type) {
+	case int:
+		return int64(n)
+	case int64:
+		return n
+	case uint64:
+		return int64(min(n, 1<<62))
+	}
+	return 0
+}
+
+// dict makes a map out of keys and values in turn.
+func dict(pairs ...any) (map[string]any, error) {
+	m := make(map[string]any, len(pairs)/2)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		key, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("dict: %v is no key", pairs[i])
+		}
+		m[key] = pairs[i+1]
+	}
+	return m, nil
+}
+
+// total sums counts by reason.
+func total(counts map[string]int64) (n int64) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
