@@ -4,6 +4,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strconv"
@@ -24,17 +25,24 @@ type words struct {
 	texts map[string]string
 }
 
-// loadWords reads the texts of all languages.
+// loadWords reads the texts of all languages: those that all pages share from
+// i18n/LANG.json, those of a part of them from i18n/LANG.PART.json.
 func loadWords() (map[string]*words, error) {
 	all := make(map[string]*words)
 	for _, lang := range Languages() {
-		b, err := wordFiles.ReadFile("i18n/" + lang + ".json")
+		w := &words{lang: lang, texts: make(map[string]string)}
+		names, err := fs.Glob(wordFiles, "i18n/"+lang+".*json")
 		if err != nil {
-			return nil, fmt.Errorf("read the words: %w", err)
+			return nil, fmt.Errorf("list the words: %w", err)
 		}
-		w := &words{lang: lang}
-		if err := json.Unmarshal(b, &w.texts); err != nil {
-			return nil, fmt.Errorf("parse the words of %s: %w", lang, err)
+		for _, name := range names {
+			b, err := wordFiles.ReadFile(name)
+			if err != nil {
+				return nil, fmt.Errorf("read the words: %w", err)
+			}
+			if err := json.Unmarshal(b, &w.texts); err != nil {
+				return nil, fmt.Errorf("parse %s: %w", name, err)
+			}
 		}
 		all[lang] = w
 	}
