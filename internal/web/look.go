@@ -75,6 +75,8 @@ func parsePages(w *words) (map[string]*template.Template, error) {
 //	dur                  a time.Duration: 1.2 s
 //	stamp                a time in UTC as text; frame.Stamp, .Ago and .Age make elements
 //	title, severity      of a type of events, by its code
+//	seconds              a number of seconds as a time.Duration
+//	expired              whether a number of seconds that are left is used up
 //	dict                 k v k v ..., to hand several things to a template
 //	total                the sum of counts by reason
 func helpers(w *words) template.FuncMap {
@@ -96,7 +98,8 @@ func helpers(w *words) template.FuncMap {
 		"size":     Size,
 		"pct":      func(share float64) string { return fmt.Sprintf("%.3g %%", 100*share) },
 		"dur":      w.duration,
-		"seconds":  func(n int64) time.Duration { return time.Duration(n) * time.Second },
+		"seconds":  func(n any) time.Duration { return time.Duration(whole(n)) * time.Second },
+		"expired":  func(left any) bool { return whole(left) <= 0 },
 		"stamp":    stamp,
 		"title":    func(code string) string { return event.Lookup(code).Title },
 		"severity": func(code string) string { return event.Lookup(code).Severity.String() },
@@ -112,8 +115,8 @@ func whole(n any) int64 {
 		return int64(n)
 	case int64:
 		return n
-	case uint64:
-		return int64(min(n, 1<<62))
+	case *int64:
+		return *n
 	}
 	return 0
 }

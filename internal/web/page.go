@@ -79,8 +79,8 @@ type frame struct {
 	// Tenants are the entries of the navigation.
 	Tenants []navTenant
 	// Journal and Letters say which pages there are; Closed why some are closed.
-	Journal, Letters bool
-	Closed           string
+	Journal, Letters, HasConfig bool
+	Closed                      string
 
 	w        *words
 	url      *url.URL
@@ -164,7 +164,8 @@ func (h *handler) frame(w http.ResponseWriter, r *http.Request, c content) *fram
 		content: c, Lang: prefer(w, r, "lang", langCookie, Languages()), Theme: prefer(w, r, "theme", themeCookie, themes),
 		Version: c.Overview.Version, At: c.Overview.At, Who: access.From(r.Context()),
 		Journal: h.opts.Journal != nil && h.opts.Closed == "", Letters: h.opts.Letters != nil && h.opts.Closed == "", Closed: h.opts.Closed,
-		url: r.URL, fragment: r.Header.Get(fragmentHeader) == "live" && c.Live,
+		HasConfig: h.opts.Config != nil && h.opts.Closed == "",
+		url:       r.URL, fragment: r.Header.Get(fragmentHeader) == "live" && c.Live,
 	}
 	if f.Lang == "" {
 		f.Lang = accepted(r.Header.Get("Accept-Language"))
@@ -215,11 +216,25 @@ func (f *frame) With(parameter, value string) string {
 	return f.url.Path + "?" + q.Encode()
 }
 
+// WithOnly returns the address of the page with one parameter and no other.
+func (f *frame) WithOnly(parameter, value string) string {
+	return f.url.Path + "?" + url.Values{parameter: {value}}.Encode()
+}
+
+// Without returns the address of the page without some parameters.
+func (f *frame) Without(parameters ...string) string {
+	q := f.url.Query()
+	for _, p := range append(parameters, "theme", "lang") {
+		q.Del(p)
+	}
+	if len(q) == 0 {
+		return f.url.Path
+	}
+	return f.url.Path + "?" + q.Encode()
+}
+
 // Self returns the address of the page for its stream.
 func (f *frame) Self() string { return f.With("lang", f.Lang) }
-
-// Here returns the address of the page without what sets a preference.
-func (f *frame) Here() string { return f.With("lang", "") }
 
 // Ago writes how long ago a time was, as an element whose text scripts keep current; a
 // dash for none.

@@ -78,6 +78,12 @@ type handler struct {
 // addPages registers the pages.
 func (h *handler) addPages() {
 	h.pages.HandleFunc("GET /{$}", h.page(figures, h.buildOverview))
+	h.pages.HandleFunc("GET /tenants/{name}", h.page(figures, h.buildTenant))
+	h.pages.HandleFunc("GET /tenants/{name}/runs", h.page(figures, h.buildRuns))
+	h.pages.HandleFunc("GET /tenants/{name}/batches", h.page(figures, h.buildBatches))
+	h.pages.HandleFunc("GET /tenants/{name}/letters", h.page(events, h.buildLetters))
+	h.pages.HandleFunc("GET /tenants/{name}/letters/{id}", h.page(events, h.buildLetter))
+	h.pages.HandleFunc("GET /tenants/{name}/config", h.page(events, h.buildConfig))
 	h.pages.HandleFunc("GET /", h.notFound)
 }
 
@@ -86,7 +92,14 @@ func (h *handler) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", h.pages)
 	mux.Handle("GET /static/{file}", h.look.assets)
+	mux.HandleFunc("POST /tenants/{name}/letters", h.page(operations, h.buildLetterAct))
 	mux.HandleFunc("GET /api/v1/status", h.statusJSON)
+	mux.HandleFunc("GET /api/v1/series", h.json(figures, h.seriesJSON))
+	mux.HandleFunc("GET /api/v1/runs", h.json(figures, h.runsJSON))
+	mux.HandleFunc("GET /api/v1/batches", h.json(figures, h.batchesJSON))
+	mux.HandleFunc("GET /api/v1/deadletters", h.json(events, h.lettersJSON))
+	mux.HandleFunc("GET /api/v1/deadletters/{id}", h.json(events, h.letterJSON))
+	mux.HandleFunc("GET /api/", h.notFound)
 	mux.HandleFunc("GET /api/v1/live", h.live)
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)

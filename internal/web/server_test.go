@@ -77,11 +77,11 @@ func TestEndpoints(t *testing.T) {
 		want     []string
 		not      []string
 	}{
-		"page":          {overview: overview(), path: "/", status: 200, want: []string{`<a href="/tenants/dev">dev</a>`, "delivering, 3.0 s behind", "<dd>12</dd>", "app.css", "All is well"}},
-		"page, trouble": {overview: overview(refused), path: "/", status: 200, want: []string{`<p class="say">a person must act</p>`, "grant read:logs", "&lt;script&gt;", "1 of 1 tenants needs attention"}, not: []string{"<script>alert"}},
-		"page, empty":   {overview: web.Overview{At: now}, path: "/", status: 200, want: []string{"No tenant is configured"}},
-		"page, broken":  {err: broken, path: "/", status: 500, want: []string{"could not be made"}, not: []string{"secret path"}},
-		"style":         {path: "/static/app.css", status: 200, want: []string{"prefers-color-scheme"}},
+		"page":           {overview: overview(), path: "/", status: 200, want: []string{`<a href="/tenants/dev">dev</a>`, "delivering, 3.0 s behind", "<dd>12</dd>", "app.css", "All is well"}},
+		"page, trouble":  {overview: overview(refused), path: "/", status: 200, want: []string{`<p class="say">a person must act</p>`, "grant read:logs", "&lt;script&gt;", "1 of 1 tenants needs attention"}, not: []string{"<script>alert"}},
+		"page, empty":    {overview: web.Overview{At: now}, path: "/", status: 200, want: []string{"No tenant is configured"}},
+		"page, broken":   {err: broken, path: "/", status: 500, want: []string{"could not be made"}, not: []string{"secret path"}},
+		"style":          {path: "/static/app.css", status: 200, want: []string{"prefers-color-scheme"}},
 		"healthy":        {overview: overview(refused), path: "/healthz", status: 200, want: []string{"ok"}},
 		"not healthy":    {err: broken, path: "/healthz", status: 500, not: []string{"secret path"}},
 		"ready":          {overview: overview(), path: "/readyz", status: 200, want: []string{"ready"}},
