@@ -58,6 +58,7 @@ type App struct {
 	queues   map[string]*source.Queue // by URL
 	strays   prometheus.Counter       // requests that are pushed to nobody
 	reloads  *reloads
+	tallies  tallies
 
 	// stopping ends the calls of deliveries that were replaced, see delivery.leave.
 	stopping context.Context //nolint:containedctx // it is that of goroutines which outlive their reload

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +47,7 @@ func (a *App) listen(ctx context.Context) error {
 
 // openPage opens the listener of the page, unless there is one already.
 func (a *App) openPage(ctx context.Context, addr string, l net.Listener) (*pageServer, error) {
-	handler, err := web.NewHandler(web.Options{Status: a.Overview, Metrics: a.gatherer(), Logger: a.opts.Logger})
+	handler, err := web.NewHandler(web.Options{Status: a.Overview, Metrics: a.gatherer(), Logger: a.opts.Logger, Config: a.printConfig})
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +64,15 @@ func (a *App) openPage(ctx context.Context, addr string, l net.Listener) (*pageS
 	}
 	srv.RegisterOnShutdown(handler.End) // the streams of open pages would last
 	return &pageServer{listener: l, done: make(chan struct{}), srv: srv}, nil
+}
+
+// printConfig returns the configuration of the moment as YAML, without secrets.
+func (a *App) printConfig() (string, error) {
+	var b strings.Builder
+	if err := a.Config().Print(&b, false); err != nil {
+		return "", err
+	}
+	return b.String(), nil
 }
 
 // usePage begins to serve, in the place of what has served before; nil serves no more.

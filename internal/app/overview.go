@@ -39,11 +39,12 @@ func (a *App) tellRemoved(tenants []web.Tenant) {
 }
 
 // tellCurrent puts the troubles that this process knows in the place of those
-// that the store could keep.
+// that the store could keep, and adds what it alone knows.
 func (a *App) tellCurrent(tenants []web.Tenant, at time.Time) {
 	for _, t := range a.running() {
 		if i := slices.IndexFunc(tenants, func(v web.Tenant) bool { return v.Name == t.name }); i >= 0 {
 			tenants[i].Troubles = t.current(tenants[i].Troubles)
+			tenants[i].Sources, tenants[i].RateLimit = a.tallies.sources(t.name, t.ingests), t.rateLimit()
 			tenants[i].Judge(true)
 			tenants[i].Assess(at, true)
 		}

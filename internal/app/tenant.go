@@ -126,7 +126,7 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 		built.ingests = append(built.ingests, &pipeline.Ingest{
 			Source: s, Buffer: like.Buffer, Transforms: like.Transforms, RedactUnreadable: like.RedactUnreadable, Skips: like.Skips,
 			Route: like.Route, Also: like.Also, Logger: like.Logger, Metrics: like.Metrics,
-			Report: like.Report, OnCaughtUp: onCaughtUp, OnStored: built.keepRoutes(ctx, onStored),
+			Report: like.Report, OnCaughtUp: onCaughtUp, OnStored: built.keepRoutes(ctx, a.tallies.counts(built.name, s.Name(), onStored)),
 		})
 	}
 	if a.opts.Import != nil {

@@ -141,6 +141,25 @@ func (l *limiter) figures() (limit, remaining int) {
 	return l.limit, l.remaining
 }
 
+// A RateLimit is what the Management API said last of its rate limit.
+type RateLimit struct {
+	// Limit is how many calls a window has, and Remaining how many are left of it, less
+	// those that were made since.
+	Limit, Remaining int
+	// Reset is when the window ends.
+	Reset time.Time
+	// Share is the part of it that the client may use, from 0 to 1.
+	Share float64
+}
+
+// RateLimit returns what the Management API said last; false when it has said nothing.
+func (c *Client) RateLimit() (RateLimit, bool) {
+	l := c.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return RateLimit{Limit: l.limit, Remaining: max(0, l.remaining), Reset: l.until.UTC(), Share: l.share}, l.limit > 0
+}
+
 // ends returns when the window ends, as the server said last.
 func (l *limiter) ends() time.Time {
 	l.mu.Lock()

@@ -37,7 +37,7 @@ type localGuard struct{ token string }
 func (g *localGuard) Wrap(next http.Handler, _ func(*http.Request) bool) http.Handler {
 	who := access.Identity{Name: "local", Role: access.Operate, CSRF: g.token}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions && !g.knows(r) {
+		if r.Method == http.MethodPost && !g.knows(r) { // no other method changes anything
 			http.Error(w, "the form is not from this page, or from before a restart: load the page again", http.StatusForbidden)
 			return
 		}
