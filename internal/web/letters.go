@@ -181,7 +181,7 @@ func readAct(r *http.Request, tenant string) (*letterAct, error) {
 		}
 	}
 	switch {
-	case err != nil:
+	case err != nil, all && a.Before < 1: // without a bound it would be about letters that nobody has seen
 		return nil, &failure{status: http.StatusBadRequest, key: "error.form"}
 	case !all && len(a.IDs) == 0:
 		return nil, &failure{status: http.StatusBadRequest, key: "letters.none_picked"}
