@@ -58,7 +58,8 @@ type chart struct {
 	// Sums over the whole span.
 	SumFetched, SumDelivered, SumRejected int64
 	Span                                  string
-	// Last is how many were delivered in the last step that is over, a minute.
+	// Last is how many were delivered in the last step that is over, or so far in the one
+	// under way, a minute.
 	Last int64
 	// Peak is the most delivered in a minute, on the average of a step.
 	Peak string
@@ -100,6 +101,9 @@ func newChart(points []Point, s span) *chart {
 	c.Peak = tick(peak)
 	if n := len(points); n > 1 {
 		c.Last = int64(math.Round(c.rate(points[n-2].Delivered)))
+		if c.Last == 0 { // it has just begun
+			c.Last = int64(math.Round(c.rate(points[n-1].Delivered)))
+		}
 	}
 	return c
 }

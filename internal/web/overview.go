@@ -120,6 +120,8 @@ func (p *overviewPage) judge(w *words) {
 	switch {
 	case len(p.Tenants) == 0:
 		p.Mark, p.Say = "idle", w.t("overview.none")
+	case len(p.Needing) > 0 && len(p.Tenants) == 1:
+		p.Mark, p.Say = p.Needing[0].Mark, w.t("strip.needs_it", p.Tenants[0].Name)
 	case len(p.Needing) > 0:
 		p.Mark, p.Say = "warn", w.n("strip.needs", int64(len(p.Needing)), number(int64(len(p.Tenants))))
 		if worst {
@@ -127,6 +129,8 @@ func (p *overviewPage) judge(w *words) {
 		}
 	case active:
 		p.Mark, p.Say = "warn", w.t("strip.alert")
+	case !slices.ContainsFunc(p.Tenants, func(c *tenantCard) bool { return c.State != StateWaiting }):
+		p.Mark, p.Say = "idle", w.t("strip.waiting")
 	default:
 		p.Mark, p.Say = "good", w.t("strip.well")
 	}

@@ -78,7 +78,7 @@ func TestEndpoints(t *testing.T) {
 		not      []string
 	}{
 		"page":           {overview: overview(), path: "/", status: 200, want: []string{`<a href="/tenants/dev">dev</a>`, "delivering, 3.0 s behind", "<dd>12</dd>", "app.css", "All is well"}},
-		"page, trouble":  {overview: overview(refused), path: "/", status: 200, want: []string{`<p class="say">a person must act</p>`, "grant read:logs", "&lt;script&gt;", "1 of 1 tenants needs attention"}, not: []string{"<script>alert"}},
+		"page, trouble":  {overview: overview(refused), path: "/", status: 200, want: []string{`<p class="say">a person must act</p>`, "grant read:logs", "&lt;script&gt;", "dev needs attention"}, not: []string{"<script>alert"}},
 		"page, empty":    {overview: web.Overview{At: now}, path: "/", status: 200, want: []string{"No tenant is configured"}},
 		"page, broken":   {err: broken, path: "/", status: 500, want: []string{"could not be made"}, not: []string{"secret path"}},
 		"style":          {path: "/static/app.css", status: 200, want: []string{"prefers-color-scheme"}},
