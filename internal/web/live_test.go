@@ -1,11 +1,13 @@
 package web_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -107,6 +109,38 @@ func TestStream(t *testing.T) {
 		cancel()
 		wait()
 	})
+}
+
+// TestStreamOutlivesTheTimeouts holds that a stream goes on when the time for reading a
+// request and for writing an answer, which the server has for all others, is over.
+func TestStreamOutlivesTheTimeouts(t *testing.T) {
+	t.Parallel()
+	w := webtest.New(time.Now(), 10)
+	s := httptest.NewUnstartedServer(serve(t, w, nil))
+	s.Config.ReadTimeout, s.Config.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond
+	s.Start()
+	defer s.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/api/v1/live?page=/tenants/partner-portal", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := s.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	lines := bufio.NewScanner(resp.Body)
+	for stored := int64(1_000_001); stored < 1_000_004; stored++ { // each takes a second
+		w.Change(func(o *web.Overview) { o.Tenants[2].Stored = stored })
+		for want := ">1,000,00" + strconv.FormatInt(stored%10, 10) + "<"; ; {
+			if !lines.Scan() {
+				t.Fatalf("the stream ends before %s: %v", want, lines.Err())
+			}
+			if strings.Contains(lines.Text(), want) {
+				break
+			}
+		}
+	}
 }
 
 // TestStreamsEnd holds that a stream ends by itself after a while, when the server

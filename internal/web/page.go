@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -321,7 +322,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int, key s
 		if !access.From(r.Context()).May(access.View) {
 			o = Overview{}
 		}
-		h.draws(w, r, content{Template: "error", Title: t.t("error.title"), Status: status, Overview: o, Data: failed{Status: status, Text: t.t(key, args...)}})
+		h.draws(w, r, content{Template: "error", Title: t.or("error.title.", strconv.Itoa(status)), Status: status, Overview: o, Data: failed{Status: status, Text: t.t(key, args...)}})
 	}
 }
 
