@@ -96,7 +96,7 @@ func helpers(w *words) template.FuncMap {
 		"O":        w.or,
 		"num":      func(n any) string { return number(whole(n)) },
 		"size":     Size,
-		"pct":      func(share float64) string { return fmt.Sprintf("%.3g %%", 100*share) },
+		"pct":      func(share float64) string { return fmt.Sprintf("%.3g\u00a0%%", 100*share) },
 		"dur":      w.duration,
 		"seconds":  func(n any) time.Duration { return time.Duration(whole(n)) * time.Second },
 		"expired":  func(left any) bool { return whole(left) <= 0 },

@@ -17,7 +17,9 @@ type overviewPage struct {
 	PerMinute, Waiting, Letters, OpenGaps int64
 	WorstLag                              time.Duration
 
-	Alerts    []Alert
+	Alerts []Alert
+	// Alarmed says that one of them is on and more than an information.
+	Alarmed   bool
 	Tenants   []*tenantCard
 	HasSeries bool
 	Span      string
@@ -115,7 +117,7 @@ func (p *overviewPage) add(c *tenantCard, now time.Time) {
 
 // judge says the whole at a glance.
 func (p *overviewPage) judge(w *words) {
-	active := slices.ContainsFunc(p.Alerts, func(a Alert) bool { return a.Ended.IsZero() && a.Severity != "info" })
+	p.Alarmed = slices.ContainsFunc(p.Alerts, func(a Alert) bool { return a.Ended.IsZero() && a.Severity != "info" })
 	worst := slices.ContainsFunc(p.Needing, func(c *tenantCard) bool { return c.Mark == "bad" })
 	switch {
 	case len(p.Tenants) == 0:
@@ -127,7 +129,7 @@ func (p *overviewPage) judge(w *words) {
 		if worst {
 			p.Mark = "bad"
 		}
-	case active:
+	case p.Alarmed:
 		p.Mark, p.Say = "warn", w.t("strip.alert")
 	case !slices.ContainsFunc(p.Tenants, func(c *tenantCard) bool { return c.State != StateWaiting }):
 		p.Mark, p.Say = "idle", w.t("strip.waiting")

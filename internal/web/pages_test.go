@@ -70,7 +70,7 @@ func TestPages(t *testing.T) {
 		"overview":         {"/", 200, []string{"1 of 3 tenants needs attention", "delivering, 1.2 s behind", "AccessDeniedException", "room for", "43 of 50 calls left", `data-chart="`, "critical"}},
 		"overview, 24 h":   {"/?range=24h", 200, []string{`aria-current="true">24 h`, "in the last 24 hours"}},
 		"overview, odd":    {"/?range=never", 200, []string{`aria-current="true">1 h`}},
-		"tenant":           {"/tenants/acme-prod", 200, []string{"Webhook", "<b>99 %</b>", "41,870 new, 112 duplicates", "0.049 %", "healed", "1,103,900", "180,000", "30 d"}},
+		"tenant":           {"/tenants/acme-prod", 200, []string{"Webhook", "<b>99\u00a0%</b>", "41,870 new, 112 duplicates", "0.049\u00a0%", "healed", "1,103,900", "180,000", "30 d"}},
 		"tenant, stuck":    {"/tenants/acme-staging", 200, []string{"a person must act", "gapless setup plan", "2026-11-21 10:00:00", "too large"}},
 		"runs":             {"/tenants/acme-staging/runs", 200, []string{"logs processed", "all read", "?before=2026-"}},
 		"runs, failed":     {"/tenants/acme-staging/runs?failed=1", 200, []string{"429 Too Many Requests", "rate_share"}},
