@@ -318,7 +318,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, status int, key s
 		http.Error(w, h.look.words["en"].t(key, args...), status)
 	default:
 		t := h.look.words[h.lang(r)]
-		o, _ := h.figures.get(r.Context()) //nolint:errcheck // for the navigation alone
+		o, _ := h.figures.get(r.Context()) // for the navigation alone
 		if !access.From(r.Context()).May(access.View) {
 			o = Overview{}
 		}

@@ -43,23 +43,6 @@ func overview(troubles ...web.Trouble) web.Overview {
 	return web.Overview{Version: "1.2.3", At: now, Running: true, Tenants: []web.Tenant{tenant}}
 }
 
-// scarred has a tenant of which everything is to be told.
-func scarred() web.Overview {
-	o := overview()
-	t := &o.Tenants[0]
-	t.Rejected, t.Altered, t.Skipped = map[string]int64{"unreadable": 2, "too_large": 1}, map[string]int64{"too_large": 3}, map[string]int64{"rule": 4}
-	t.Gaps = []web.Gap{
-		{ToTime: now.Add(-3 * time.Hour), Reason: "a proxy", Healed: now.Add(-time.Hour)},
-		{ToTime: now.Add(-2 * time.Hour), Reason: "the log was kept for a day only"},
-	}
-	t.Push = web.Push{Checked: true, Healed: 40, Pushed: 4000}
-	t.Push.Recent(1, 7)
-	t.NewestEvent = now.Add(-time.Minute)
-	t.DeadLetters, t.DeadLetterBytes, t.MaxDeadLetterBytes = 3, 1500, 1<<30
-	t.Letters = []web.Letters{{Kind: "rejected", Reason: "too_large", Count: 1, Bytes: 1400}, {Kind: "unreadable", Reason: "unreadable", Count: 2, Bytes: 100}}
-	return o
-}
-
 var (
 	throttled = web.Trouble{Part: "delivery", Class: "throttled", Message: "rate exceeded", Since: now}
 	refused   = web.Trouble{Part: "poll", Class: "unauthorized", Message: "403 <script>alert(1)</script>", Hint: "grant read:logs", Since: now}

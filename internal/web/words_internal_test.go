@@ -1,11 +1,11 @@
 package web
 
 import (
-	"fmt"
 	"io/fs"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +21,7 @@ func kindsOf(text string) []string {
 		if m[2] == "%" {
 			continue
 		}
-		at := fmt.Sprint(i + 1)
+		at := strconv.Itoa(i + 1)
 		if m[1] != "" {
 			at = m[1]
 		}

@@ -33,10 +33,20 @@ var kinds = []struct {
 	code, text string
 	weight     int
 }{
-	{"s", "Successful login", 34}, {"seacft", "Authorization Code for Access Token", 22}, {"seccft", "Client Credentials for Access Token", 12},
-	{"ssa", "Silent authentication", 10}, {"slo", "User successfully logged out", 6}, {"fp", "Wrong email or password.", 5},
-	{"fu", "Wrong email or password.", 2}, {"f", "Callback URL mismatch", 1}, {"ss", "", 2}, {"sapi", "Update a User", 2}, {"scp", "You can now login.", 1},
-	{"gd_auth_succeed", "Guardian - Second factor authentication succeeded", 2}, {"limit_wc", "Blocked account", 1}, {"feacft", "Invalid authorization code", 1},
+	{"s", "Successful login", 34},
+	{"seacft", "Authorization Code for Access Token", 22},
+	{"seccft", "Client Credentials for Access Token", 12},
+	{"ssa", "Silent authentication", 10},
+	{"slo", "User successfully logged out", 6},
+	{"fp", "Wrong email or password.", 5},
+	{"fu", "Wrong email or password.", 2},
+	{"f", "Callback URL mismatch", 1},
+	{"ss", "", 2},
+	{"sapi", "Update a User", 2},
+	{"scp", "You can now login.", 1},
+	{"gd_auth_succeed", "Guardian - Second factor authentication succeeded", 2},
+	{"limit_wc", "Blocked account", 1},
+	{"feacft", "Invalid authorization code", 1},
 }
 
 var (

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/web"
@@ -92,7 +93,7 @@ func inventRuns(at time.Time) (runs []web.Run) {
 			id++
 			start := at.Add(-time.Duration(120-i) * 9 * time.Minute).UTC().Truncate(time.Second)
 			r := web.Run{
-				ID: id, Tenant: tenant, Source: "poll", Start: start, End: start.Add(time.Duration(2+hash(fmt.Sprint(id))%40) * time.Second),
+				ID: id, Tenant: tenant, Source: "poll", Start: start, End: start.Add(time.Duration(2+hash(strconv.FormatInt(id, 10))%40) * time.Second),
 				Pages: 1 + int64(hash(fmt.Sprint(id, "p"))%9), Checkpoint: fmt.Sprintf("900%s%039d", start.Format("20060102150405"), id),
 			}
 			r.Events = r.Pages*100 - int64(hash(fmt.Sprint(id, "e"))%90)
