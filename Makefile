@@ -20,7 +20,7 @@ VULNDB   := https://vuln.go.dev
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test check lint bench crashtest soak fuzz vulncheck dist fmt generate tools charttools clean
+.PHONY: help demo build test chromium check lint bench crashtest soak fuzz vulncheck dist fmt generate tools charttools clean
 
 # How long the long proofs run: make crashtest KILLS=1000, make soak DURATION=1h,
 # make fuzz FUZZTIME=5m PACKAGES=./internal/event
@@ -67,8 +67,12 @@ build: ## compile everything, here and for the other systems we ship to
 
 # Without the vet of go test: lint vets everything, and this would do it once more for
 # each of the two ways to compile.
-test: ## run all tests, with the race detector where a C compiler is there
+test: chromium ## run all tests, with the race detector where a C compiler is there
 	@$(GO) run ./scripts/testsum -plain '^($(subst $(space),|,$(strip $(PLAIN))))$$' -in '$(strip $(PLAIN_IN))' -vet=off -shuffle=on -timeout=9m ./...
+
+# The tests of the page want a browser; they skip, and say so, where there is none.
+chromium:
+	@sh scripts/chromium.sh
 
 check: lint build test ## what CI runs: lint, build, test
 
