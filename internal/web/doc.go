@@ -3,7 +3,7 @@
 //
 //	/                          every tenant at a glance
 //	/tenants/{name}            one tenant in full
-//	/events, /activity         what passed lately
+//	/events, /activity         what passed lately; /events/{tenant}/{log_id} is one event
 //	/api/v1/...                the same figures as JSON, and the stream of a page, see live.go
 //	/static/...                style sheet and scripts
 //	/healthz                   200 while the process works at all (restart it otherwise)

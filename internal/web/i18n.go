@@ -117,6 +117,14 @@ func (w *words) duration(d time.Duration) string {
 	}
 }
 
+// lagBetween writes how long after a time another one was; nothing where one is not known.
+func (w *words) lagBetween(from, to time.Time) string {
+	if from.IsZero() || to.IsZero() {
+		return ""
+	}
+	return "+" + w.duration(to.Sub(from))
+}
+
 // since writes how long ago something was, in one unit, as the scripts do: 5 s, 3 min.
 func (w *words) since(d time.Duration) string {
 	switch d = max(0, d); {

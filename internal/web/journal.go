@@ -9,12 +9,16 @@ import (
 // ErrNotFound says that the journal, or the dead letters, do not hold what was asked for.
 var ErrNotFound = errors.New("not found")
 
+// ErrBadPlace says that EventQuery.From or EventQuery.After is none that a page has given.
+var ErrBadPlace = errors.New("no place of the journal")
+
 // A Journal tells what passed lately. Its methods may be called at the same time and end
 // with their context. Bytes that they return are the caller's.
 type Journal interface {
 	// Search returns events that a query finds, newest first by date (oldest first with
 	// After), and how far it has looked. It looks for as long as its budget allows and
 	// says in More where to go on, so a page may hold fewer than Limit and not be the last.
+	// The error wraps ErrBadPlace when From or After is none.
 	Search(ctx context.Context, q EventQuery) (EventPage, error)
 	// Event returns one event with its bytes; the error wraps ErrNotFound when the
 	// journal does not hold it any more.

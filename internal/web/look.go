@@ -79,6 +79,10 @@ func parsePages(w *words) (map[string]*template.Template, error) {
 //	expired              whether a number of seconds that are left is used up
 //	dict                 k v k v ..., to hand several things to a template
 //	total                the sum of counts by reason
+//	rfc, day, clock      parts of a time in UTC; millis is clock with milliseconds, exact all of it
+//	field, secs          a time for a field of a form, and as seconds since 1970
+//	lag                  from one time to another: +0.4 s
+//	list, sub            a list of words; a - b
 func helpers(w *words) template.FuncMap {
 	return template.FuncMap{
 		"T": func(key string, args ...any) (string, error) {
@@ -101,10 +105,20 @@ func helpers(w *words) template.FuncMap {
 		"seconds":  func(n any) time.Duration { return time.Duration(whole(n)) * time.Second },
 		"expired":  func(left any) bool { return whole(left) <= 0 },
 		"stamp":    stamp,
-		"title":    func(code string) string { return event.Lookup(code).Title },
+		"title":    func(code string) string { return titleIn(w.lang, code) },
 		"severity": func(code string) string { return event.Lookup(code).Severity.String() },
 		"dict":     dict,
 		"total":    total,
+		"rfc":      func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+		"day":      func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
+		"clock":    func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },
+		"millis":   func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
+		"exact":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") },
+		"field":    field,
+		"secs":     secs,
+		"lag":      func(from, to time.Time) string { return w.lagBetween(from, to) },
+		"list":     func(words ...string) []string { return words },
+		"sub":      func(a, b int) int { return a - b },
 	}
 }
 
@@ -119,6 +133,14 @@ func whole(n any) int64 {
 		return *n
 	}
 	return 0
+}
+
+// field writes a time for a field datetime-local of a form; nothing for none.
+func field(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05")
 }
 
 // dict makes a map out of keys and values in turn.

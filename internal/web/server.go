@@ -84,6 +84,9 @@ func (h *handler) addPages() {
 	h.pages.HandleFunc("GET /tenants/{name}/letters", h.page(events, h.buildLetters))
 	h.pages.HandleFunc("GET /tenants/{name}/letters/{id}", h.page(events, h.buildLetter))
 	h.pages.HandleFunc("GET /tenants/{name}/config", h.page(events, h.buildConfig))
+	h.pages.HandleFunc("GET /events", h.page(events, h.buildEvents))
+	h.pages.HandleFunc("GET /events/{tenant}/{log_id}", h.page(events, h.buildEvent))
+	h.pages.HandleFunc("GET /activity", h.page(events, h.buildActivity))
 	h.pages.HandleFunc("GET /", h.notFound)
 }
 
@@ -101,6 +104,7 @@ func (h *handler) routes() http.Handler {
 	mux.HandleFunc("GET /api/v1/deadletters/{id}", h.json(events, h.letterJSON))
 	mux.HandleFunc("GET /api/", h.notFound)
 	mux.HandleFunc("GET /api/v1/live", h.live)
+	h.addEventEndpoints(mux)
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(h.opts.Metrics, promhttp.HandlerOpts{

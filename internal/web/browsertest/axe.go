@@ -25,14 +25,18 @@ type violation struct {
 }
 
 // Violations returns a message for every rule of axe-core that the page breaks, the
-// recommendations beyond WCAG among them.
-func (tab *Tab) Violations() []string {
+// recommendations beyond WCAG among them; of those rules alone that are named, if any are.
+func (tab *Tab) Violations(rules ...string) []string {
 	tab.t.Helper()
 	if !Eval[bool](tab, "'axe' in window") {
 		tab.do("load axe-core", chromedp.Evaluate[chromedp.Void](axe))
 	}
+	options := `{resultTypes: ['violations']}`
+	if len(rules) > 0 {
+		options = `{resultTypes: ['violations'], runOnly: ['` + strings.Join(rules, "', '") + `']}`
+	}
 	var messages []string
-	for _, v := range Eval[[]violation](tab, `axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)`) {
+	for _, v := range Eval[[]violation](tab, `axe.run(document, `+options+`).then(r => r.violations)`) {
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s (%s): %s", v.ID, v.Impact, v.Help)
 		for i, n := range v.Nodes {
@@ -47,10 +51,11 @@ func (tab *Tab) Violations() []string {
 	return messages
 }
 
-// Accessible fails the test for every rule of axe-core that the page breaks.
-func (tab *Tab) Accessible() {
+// Accessible fails the test for every rule of axe-core that the page breaks, of those that
+// are named if any are.
+func (tab *Tab) Accessible(rules ...string) {
 	tab.t.Helper()
-	for _, v := range tab.Violations() {
+	for _, v := range tab.Violations(rules...) {
 		tab.t.Errorf("accessibility: %s", v)
 	}
 }

@@ -89,8 +89,20 @@ func (tab *Tab) Look(v View) {
 		call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 			{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
 		}}),
-		call(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": jsonString(v.Lang)}}),
+		call(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": v.Lang}}),
 	)
+}
+
+// Zone sets the time zone of the browser, such as "Asia/Tokyo".
+func (tab *Tab) Zone(name string) {
+	tab.t.Helper()
+	tab.do("set the time zone", call(emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: name}))
+}
+
+// NoScripts keeps the scripts of the pages from running.
+func (tab *Tab) NoScripts() {
+	tab.t.Helper()
+	tab.do("stop scripts", call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
 }
 
 // jsonString writes a string as JSON.
@@ -108,10 +120,11 @@ func (tab *Tab) Open(path string) {
 	tab.do("open "+path, chromedp.Navigate(tab.server+path))
 }
 
-// Back goes back as the button of the browser does.
+// Back goes back as the button of the browser does. It does not wait: a page may be
+// shown again without being loaded.
 func (tab *Tab) Back() {
 	tab.t.Helper()
-	tab.do("go back", chromedp.NavigateBack())
+	Eval[any](tab, "history.back()")
 }
 
 // Click clicks on what a CSS selector finds first.
@@ -157,7 +170,8 @@ func (tab *Tab) Count(selector string) int {
 	return Eval[int](tab, "document.querySelectorAll("+string(jsonString(selector))+").length")
 }
 
-// Wait waits until a JavaScript expression is true, over changes of the page too.
+// Wait waits until a page is there and a JavaScript expression is true on it, over changes
+// of the page too.
 func (tab *Tab) Wait(expression string) {
 	tab.t.Helper()
 	ctx, cancel := context.WithTimeout(tab.ctx, patience)
@@ -166,7 +180,7 @@ func (tab *Tab) Wait(expression string) {
 	defer tick.Stop()
 	var last error
 	for {
-		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.readyState !== "loading" && Boolean(`+expression+`)`))
 		if ok {
 			return
 		}
@@ -240,8 +254,9 @@ func (tab *Tab) Overflow() []string {
 	return Eval[[]string](tab, `(() => {
 		const most = document.documentElement.clientWidth;
 		if (document.documentElement.scrollWidth <= most) return [];
+		const scrolls = e => e && e !== document.body && (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
 		return [...document.body.querySelectorAll('*')]
-			.filter(e => e.getBoundingClientRect().right > most + 1)
+			.filter(e => e.getBoundingClientRect().right > most + 1 && !scrolls(e.parentElement))
 			.slice(0, 8).map(e => e.outerHTML.slice(0, 160));
 	})()`)
 }

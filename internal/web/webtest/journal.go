@@ -180,7 +180,7 @@ func (j *Journal) Search(_ context.Context, q web.EventQuery) (web.EventPage, er
 	if q.After != "" {
 		after, err := strconv.Atoi(q.After)
 		if err != nil {
-			return web.EventPage{}, fmt.Errorf("read the place: %w", err)
+			return web.EventPage{}, fmt.Errorf("read the place: %w", web.ErrBadPlace)
 		}
 		for i := min(max(after, 0), len(j.arrived)); i < len(j.arrived) && len(page.Events) < q.Limit; i++ {
 			page.Latest = strconv.Itoa(i + 1)
@@ -196,7 +196,7 @@ func (j *Journal) Search(_ context.Context, q web.EventQuery) (web.EventPage, er
 	if q.From != "" {
 		var err error
 		if from, err = strconv.Atoi(q.From); err != nil {
-			return web.EventPage{}, fmt.Errorf("read the place: %w", err)
+			return web.EventPage{}, fmt.Errorf("read the place: %w", web.ErrBadPlace)
 		}
 	}
 	for i := max(0, from); i < len(list); i++ {
