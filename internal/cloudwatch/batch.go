@@ -32,6 +32,7 @@ type draft struct {
 type restamp struct {
 	index  int
 	reason string
+	at     time.Time // the timestamp
 }
 
 // The counted reasons of rejections, alterations and restamps.
@@ -66,7 +67,7 @@ func prepare(b pipeline.Batch, c Config, w window) draft {
 			d.altered = append(d.altered, altered)
 		}
 		if reason != "" {
-			d.restamps = append(d.restamps, restamp{i, reason})
+			d.restamps = append(d.restamps, restamp{i, reason, stamp})
 		}
 		it.message, it.at = message, stamp.UnixMilli()
 		d.items = append(d.items, it)

@@ -143,6 +143,7 @@ func (d *delivery) receipt(from draft) pipeline.Receipt {
 	}
 	for _, x := range from.restamps {
 		if d.fates[x.index].stored {
+			r.Restamped = append(r.Restamped, pipeline.Restamp{Index: x.index, At: x.at})
 			m.restamped.WithLabelValues(x.reason).Inc()
 		}
 	}

@@ -72,6 +72,9 @@ func New(ctx context.Context, c Config, d Deps) (*Sink, error) {
 	return s, nil
 }
 
+// Region returns the AWS Region of the log groups.
+func (s *Sink) Region() string { return s.region }
+
 // Limits returns what a batch may hold at this moment.
 func (s *Sink) Limits() pipeline.Limits {
 	return batchLimits(s.windows.widest(s.clock.now()), s.config.Linger)

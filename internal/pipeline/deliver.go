@@ -27,11 +27,30 @@ type Deliver struct {
 	Report func(ctx context.Context, part string, c *Condition)
 	// OnSettled is called after each batch that was settled; may be nil.
 	OnSettled func()
+	// OnOutcome is called with each batch of which the outcome is known, before it is
+	// settled, also where the call failed and all of it goes back. What it returns is
+	// called when that is done, with whether the buffer has taken the outcome. It must
+	// be quick, and is called at the same time for different batches; may be nil.
+	OnOutcome func(Outcome) (done func(settled bool))
 
 	setUp    sync.Once
 	trouble  *trouble
 	lanes    lanes
 	inFlight atomic.Int64
+}
+
+// An Outcome is what became of a batch.
+type Outcome struct {
+	Batch   Batch
+	Receipt Receipt
+	// Began is when the sink was asked to deliver it, and Took how long that lasted.
+	Began time.Time
+	Took  time.Duration
+	// Doubted says that the batch was in doubt, so that it was looked up first.
+	Doubted bool
+	// Err is why nothing of it is known to have been delivered; nil when the sink gave
+	// the receipt.
+	Err error
 }
 
 // DeliveryPart is the name of the delivery loop of the main sink in logs, metrics
@@ -128,12 +147,21 @@ func (d *Deliver) take(ctx context.Context) (Batch, error) {
 func (d *Deliver) one(ctx, calls context.Context, b Batch) error {
 	d.Metrics.inFlight.Set(float64(d.inFlight.Add(1)))
 	defer func() { d.Metrics.inFlight.Set(float64(d.inFlight.Add(-1))) }()
+	began := time.Now()
+	doubted := !b.Doubt.IsZero()
 	receipt, failure := d.try(calls, &b)
+	took := time.Since(began)
 	if failure != nil {
 		d.failed(ctx, b.Destination, failure)
 		receipt = RetryAll(b, b.Doubt)
 	}
-	if err := d.settle(calls, b, receipt); err != nil || failure != nil {
+	done := func(bool) {}
+	if d.OnOutcome != nil {
+		done = d.OnOutcome(Outcome{Batch: b, Receipt: receipt, Began: began, Took: took, Doubted: doubted, Err: failure})
+	}
+	err := d.settle(calls, b, receipt)
+	done(err == nil)
+	if err != nil || failure != nil {
 		return err
 	}
 	d.Metrics.settled(b, receipt, time.Now())

@@ -38,6 +38,8 @@ type Ingest struct {
 	// OnStored is called with what is on disk, also at the same time as itself; may
 	// be nil. It must be quick.
 	OnStored func(Intake, Appended)
+	// Watch follows what the source does; may be nil.
+	Watch SourceWatch
 
 	trouble *trouble
 
@@ -45,6 +47,20 @@ type Ingest struct {
 	backoff Backoff
 	stored  event.Cursor // what the buffer holds, to spare a transaction
 	marked  time.Time    // up to when the stored mark reaches
+}
+
+// A SourceWatch follows the work of a source. Its methods must be quick; Stored may be
+// called at the same time as itself.
+type SourceWatch interface {
+	// Stored hears of a page that is on disk, and what became of it. A page that would
+	// change nothing on disk is not told of.
+	Stored(p event.Page, in Intake, done Appended)
+	// CaughtUp says that the source had nothing more at the moment.
+	CaughtUp()
+	// Failed says that the source ended with an error, and is started again later.
+	Failed(e Error)
+	// Ended says that it was stopped.
+	Ended()
 }
 
 // markEvery is how far a mark must have moved on to be stored for its own sake.
@@ -56,6 +72,9 @@ const markEvery = 5 * time.Minute
 // the buffer holds. The error is the cause of ctx.
 func (in *Ingest) Run(ctx context.Context) error {
 	in.trouble = &trouble{part: in.Source.Name(), logger: in.Logger, report: in.report}
+	if in.Watch != nil {
+		defer in.Watch.Ended()
+	}
 	for {
 		err := in.once(ctx)
 		if ctx.Err() != nil {
@@ -66,6 +85,9 @@ func (in *Ingest) Run(ctx context.Context) error {
 		}
 		e := Classify(err)
 		in.Metrics.retries.WithLabelValues(in.Source.Name(), e.Class.String()).Inc()
+		if in.Watch != nil {
+			in.Watch.Failed(e)
+		}
 		wait := in.failed(e)
 		in.trouble.failed(ctx, strandSource, e, wait)
 		if err := Wait(ctx, wait); err != nil {
@@ -154,6 +176,9 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 		if in.OnStored != nil {
 			in.OnStored(intake, done)
 		}
+		if in.Watch != nil {
+			in.Watch.Stored(p, intake, done)
+		}
 		progress = progress || done.Stored > 0 || len(intake.Unreadable) > 0 || len(skipped) > 0
 	}
 	// A cursor that moves and events that are known already show nothing: a source
@@ -161,6 +186,9 @@ func (in *Ingest) emit(ctx context.Context, p event.Page) error {
 	if progress {
 		in.succeeded()
 		in.trouble.recovered(ctx, strandSource)
+	}
+	if p.CaughtUp && in.Watch != nil {
+		in.Watch.CaughtUp()
 	}
 	if p.CaughtUp && len(p.Events) == 0 && in.OnCaughtUp != nil {
 		in.OnCaughtUp()

@@ -61,7 +61,7 @@ func (o *Outbound) Deliver(ctx context.Context, b Batch) (Receipt, error) {
 // what became of the others.
 func (o *Outbound) change(b Batch) (out Batch, places []int, left Receipt) {
 	out = b
-	out.Events, out.Keys, out.Sources = make([]event.Event, 0, len(b.Events)), nil, nil
+	out.Events, out.Keys, out.Sources, out.Stored = make([]event.Event, 0, len(b.Events)), nil, nil, nil
 	for i, e := range b.Events {
 		e, v := transformed(o.Transforms, e)
 		switch {
@@ -83,6 +83,9 @@ func (o *Outbound) change(b Batch) (out Batch, places []int, left Receipt) {
 	}
 	if len(b.Sources) == len(b.Events) {
 		out.Sources = pick(b.Sources, places)
+	}
+	if len(b.Stored) == len(b.Events) {
+		out.Stored = pick(b.Stored, places)
 	}
 	return out, places, left
 }
@@ -123,6 +126,10 @@ func (r *Receipt) back(places []int) {
 		for i := range *list {
 			(*list)[i].Index = places[(*list)[i].Index]
 		}
+	}
+	r.Restamped = slices.Clone(r.Restamped)
+	for i := range r.Restamped {
+		r.Restamped[i].Index = places[r.Restamped[i].Index]
 	}
 	r.Retry = slices.Clone(r.Retry)
 	for i, at := range r.Retry {

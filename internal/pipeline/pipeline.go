@@ -214,6 +214,9 @@ type Batch struct {
 	// Sources name what brought the events, in the same order; nil when the buffer
 	// does not say. A name is empty where it is not known any more.
 	Sources []string
+	// Stored are when the events were stored, in the same order; nil when the buffer
+	// does not say.
+	Stored []time.Time
 	// Doubt, when not zero, says that some of the events may have arrived
 	// already.
 	Doubt Doubt
@@ -255,6 +258,8 @@ type Receipt struct {
 	// Altered events were delivered in another form than Raw, such as trimmed
 	// to fit. The buffer keeps the whole ones as dead letters.
 	Altered []Rejection
+	// Restamped names delivered events that went under another time than their date.
+	Restamped []Restamp
 	// Retry names the events to be tried again.
 	Retry []int
 	// Doubt, when not zero, says that those of Retry may have arrived all the
@@ -269,6 +274,14 @@ func RetryAll(b Batch, d Doubt) Receipt {
 		r.Retry[i] = i
 	}
 	return r
+}
+
+// A Restamp is an event that was delivered under another time than its date.
+type Restamp struct {
+	// Index is the place of the event in Batch.Events.
+	Index int
+	// At is the timestamp at the destination.
+	At time.Time
 }
 
 // A Rejection is an event that the destination did not take, or not as it was, or

@@ -292,7 +292,7 @@ func (a *appending) insertEvents(ctx context.Context, t *tx) error {
 func (t *tx) insertRow(ctx context.Context, r *row) error {
 	first := t.w.nextSeq
 	for i, e := range r.list {
-		e.row, e.seq = first, first+int64(i)
+		e.row, e.seq, e.stored = first, first+int64(i), t.now.UnixMicro()
 	}
 	t.w.nextSeq += int64(len(r.list))
 	return t.exec(ctx, insertRow, r.args(t.now.UnixMicro())...)

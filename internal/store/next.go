@@ -136,12 +136,12 @@ func (b *Buffer) readyAt(c cut, l pipeline.Limits) time.Time {
 func (b *Buffer) lease(w *window, n int) pipeline.Batch {
 	entries := w.take(n)
 	now := time.Now()
-	batch := pipeline.Batch{Destination: w.to, Events: make([]event.Event, n), Keys: make([]int64, n), Sources: make([]string, n)}
+	batch := pipeline.Batch{Destination: w.to, Events: make([]event.Event, n), Keys: make([]int64, n), Sources: make([]string, n), Stored: make([]time.Time, n)}
 	for i, e := range entries {
 		b.lastKey++
 		b.leases[b.lastKey] = e
 		b.leased[e.seq] = true
-		batch.Events[i], batch.Keys[i], batch.Sources[i] = e.event(), b.lastKey, e.source
+		batch.Events[i], batch.Keys[i], batch.Sources[i], batch.Stored[i] = e.event(), b.lastKey, e.source, timeOf(e.stored)
 		batch.Doubt = batch.Doubt.Join(b.doubtOf(e, now))
 	}
 	return batch

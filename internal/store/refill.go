@@ -137,6 +137,7 @@ func (r *refilling) add(from *storedRow) error {
 	for _, i := range wanted {
 		e := &list[i]
 		e.row, e.seq, e.to, e.date, e.source, e.since = from.first, from.first+int64(i), r.w.id, dates[i], from.source, since
+		e.stored = from.storedAt
 		r.list = append(r.list, e)
 		r.bytes += len(e.body)
 	}

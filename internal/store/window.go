@@ -42,6 +42,7 @@ type entry struct {
 	typ      string
 	body     []byte
 	source   string    // that brought it
+	stored   int64     // when it was stored, microseconds; 0 when that is not known
 	since    time.Time // when it became available
 }
 
