@@ -22,13 +22,23 @@ import (
 //
 // The floor is 500 GET, one for each 100 events and one more to see the end, and
 // 75 PutLogEvents, one for each MiB.
-func BenchmarkExport(b *testing.B) {
+func BenchmarkExport(b *testing.B) { benchmarkExport(b, true) }
+
+// BenchmarkExportWithoutHistory is BenchmarkExport with nothing kept to look at.
+func BenchmarkExportWithoutHistory(b *testing.B) { benchmarkExport(b, false) }
+
+// benchmarkExport measures exports.
+func benchmarkExport(b *testing.B, history bool) {
+	b.Helper()
 	var took, cpu time.Duration
 	var gets, puts, peak float64
 	for b.Loop() {
 		b.StopTimer()
 		a := startStage(b, benchEvents)
 		cfg := exportConfig(b, a)
+		if !history {
+			cfg.History.Keep = 0
+		}
 		resetPeak(b)
 		b.StartTimer()
 		began, used := time.Now(), cpuTime(b)

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/journal"
 	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
 )
@@ -55,6 +56,7 @@ type App struct {
 	registry *prometheus.Registry // of what belongs to no tenant
 	secrets  *secrets
 	store    *store.Store
+	journal  *journal.Journal         // nil when nothing is kept
 	queues   map[string]*source.Queue // by URL
 	strays   prometheus.Counter       // requests that are pushed to nobody
 	reloads  *reloads
@@ -120,6 +122,9 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	a.onStop("store", func(context.Context) error { return a.store.Close() })
 	if opts.DryRun != nil {
 		a.onStop("dry run", a.finishDryRun)
+	}
+	if err := a.openJournal(ctx); err != nil {
+		return nil, err
 	}
 	a.registry.MustRegister(newLags(a))
 	a.registerStrays()

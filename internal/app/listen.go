@@ -47,15 +47,15 @@ func (a *App) listen(ctx context.Context) error {
 
 // openPage opens the listener of the page, unless there is one already.
 func (a *App) openPage(ctx context.Context, addr string, l net.Listener) (*pageServer, error) {
-	handler, err := web.NewHandler(web.Options{Status: a.Overview, Metrics: a.gatherer(), Logger: a.opts.Logger, Config: a.printConfig})
-	if err != nil {
-		return nil, err
-	}
 	if l == nil {
-		l, err = new(net.ListenConfig).Listen(ctx, "tcp", addr)
+		var err error
+		if l, err = new(net.ListenConfig).Listen(ctx, "tcp", addr); err != nil {
+			return nil, &pipeline.Error{Op: "listen on " + addr, Class: pipeline.Misconfigured, Err: err, Hint: "Choose another address with --listen, or end the process that holds this one."}
+		}
 	}
+	handler, err := web.NewHandler(a.pageOptions(l.Addr()))
 	if err != nil {
-		return nil, &pipeline.Error{Op: "listen on " + addr, Class: pipeline.Misconfigured, Err: err, Hint: "Choose another address with --listen, or end the process that holds this one."}
+		return nil, errors.Join(err, l.Close())
 	}
 	srv := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
@@ -73,6 +73,20 @@ func (a *App) printConfig() (string, error) {
 		return "", err
 	}
 	return b.String(), nil
+}
+
+// closedHint says why events are not shown to everybody.
+const closedHint = "Events and operations are shown to nobody here, because other machines reach this listener and no login is configured. " +
+	"Set listen to an address of this machine alone, such as 127.0.0.1:8080, or configure a login under dashboard."
+
+// pageOptions says what the page at an address is made of.
+func (a *App) pageOptions(at net.Addr) web.Options {
+	o := web.Options{Status: a.Overview, Metrics: a.gatherer(), Logger: a.opts.Logger, Config: a.printConfig, Letters: a.Letters(), Journal: a.Journal()}
+	o.Guard = nil // the login of the dashboard goes here
+	if o.Guard == nil && open(at) {
+		o.Closed = closedHint
+	}
+	return o
 }
 
 // usePage begins to serve, in the place of what has served before; nil serves no more.

@@ -104,6 +104,9 @@ func (a *App) buildOutlet(ctx context.Context, t config.Tenant, o *outlet, w wan
 		Buffer: o.tenant.buffer, Sink: out, Name: o.name, InFlight: w.cw.InFlight,
 		Logger: o.logger, Metrics: metrics, Report: report, OnSettled: o.noteSettled,
 	}
+	if a.journal != nil {
+		o.deliver.OnOutcome = a.keepOutcomes(o, w)
+	}
 	return nil
 }
 

@@ -109,6 +109,10 @@ func (a *App) plan(ctx context.Context, cfg *config.Config) (*plan, error) {
 		next.DataDir = old.DataDir
 		p.changes.NeedsRestart = append(p.changes.NeedsRestart, "data_dir")
 	}
+	if next.History.Off() != old.History.Off() {
+		next.History = old.History
+		p.changes.NeedsRestart = append(p.changes.NeedsRestart, "history.keep")
+	}
 	var err error
 	for _, t := range next.Tenants {
 		if p.keys[t.Name], err = a.redactKeys(ctx, t); err != nil {
@@ -201,8 +205,11 @@ func (a *App) apply(ctx context.Context, p *plan) {
 	}
 }
 
-// applyLimits hands the limits to the store.
+// applyLimits hands the limits to the store and the journal.
 func (a *App) applyLimits(ctx context.Context, cfg *config.Config) {
+	if a.journal != nil {
+		a.journal.SetLimits(historyLimits(cfg))
+	}
 	err := a.store.SetLimits(ctx, store.Limits{
 		MaxBytes: int64(cfg.MaxBufferBytes), MaxLetterBytes: int64(cfg.MaxLetterBytes), DedupWindow: cfg.DedupWindow,
 	})

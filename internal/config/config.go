@@ -20,6 +20,7 @@ type Config struct {
 	Webhook         Webhook       `yaml:"webhook" doc:"Where Auth0 pushes events to: the listener for log streams of the type http (Custom Webhook). It is apart from listen, because it is there for others to reach. Each tenant that is pushed to has a webhook.token; its URL is https://HOST/v1/tenants/NAME/logs."`
 	Tenants         []Tenant      `yaml:"tenants" doc:"The Auth0 tenants to export; at least one."`
 	Setup           Setup         `yaml:"setup" doc:"What 'gapless setup' makes in AWS and Auth0. No other command reads it: run goes on as if it were not there. The page docs/setup.md is the walk-through."`
+	History         History       `yaml:"history" doc:"What passed lately, kept to look at: events and what became of them, deliveries, runs. It lies in history.db in data_dir, apart from the buffer, and nothing of the export hangs on it. See the operations guide on the history."`
 
 	origins map[string]Origin // by path; what is missing has its default
 	source  *source           // of the file, for excerpts; nil without one
