@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 // The groups under which the help lists the commands.
 const (
 	groupExport = "export"
+	groupRead   = "read"
 	groupRules  = "rules"
 	groupOther  = "other"
 )
@@ -13,6 +14,7 @@ const (
 func groups() []*cobra.Group {
 	return []*cobra.Group{
 		{ID: groupExport, Title: "Export:"},
+		{ID: groupRead, Title: "Reading what was exported:"},
 		{ID: groupRules, Title: "Rules:"},
 		{ID: groupOther, Title: "Help and settings:"},
 	}
@@ -29,6 +31,8 @@ func commands(env *Env) []*cobra.Command {
 		newStatusCommand(env),
 		newHealthCommand(env),
 		newDoctorCommand(env),
+		newTailCommand(env),
+		newQueryCommand(env),
 		newImportCommand(env),
 		newVerifyCommand(env),
 		newCursorCommand(env),

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
 
@@ -28,6 +31,9 @@ type Env struct {
 	// Version is the version set by the linker; when empty the one that the Go
 	// tool recorded counts.
 	Version string
+
+	// colours is what --color says; empty is auto.
+	colours string
 }
 
 // OS returns the surroundings of the process. It takes over SIGINT and SIGTERM.
@@ -82,19 +88,67 @@ const (
 )
 
 // paint returns text in a colour if w is a terminal that may show one: NO_COLOR
-// (see no-color.org) and TERM=dumb forbid it.
+// (see no-color.org) and TERM=dumb forbid it. What --color says goes before all of that.
 func (e *Env) paint(w io.Writer, colour, text string) string {
-	if !isTerminal(w) {
-		return text
-	}
-	if v, ok := e.LookupEnv("NO_COLOR"); ok && v != "" {
-		return text
-	}
-	if v, _ := e.LookupEnv("TERM"); v == "dumb" {
+	if text == "" || !e.colourful(w) {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
+
+// colourful reports whether w gets colours.
+func (e *Env) colourful(w io.Writer) bool {
+	switch e.colours {
+	case "always":
+		return true
+	case "never":
+		return false
+	}
+	if !isTerminal(w) {
+		return false
+	}
+	if v, ok := e.LookupEnv("NO_COLOR"); ok && v != "" {
+		return false
+	}
+	v, _ := e.LookupEnv("TERM")
+	return v != "dumb"
+}
+
+// addColourFlag gives cmd the flag --color.
+func addColourFlag(cmd *cobra.Command, env *Env) {
+	choices := []string{"auto", "always", "never"}
+	cmd.Flags().Var(&choice{to: &env.colours, choices: choices}, "color", "colours: `WHEN` is auto (on a terminal, unless NO_COLOR is set), always or never")
+	_ = cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
+}
+
+// A choice is the value of a flag that takes some words; the first is the default.
+type choice struct {
+	to      *string
+	choices []string
+}
+
+// String implements pflag.Value.
+func (c *choice) String() string {
+	if c.to == nil || *c.to == "" {
+		return strings.Join(c.choices[:min(1, len(c.choices))], "")
+	}
+	return *c.to
+}
+
+// Type implements pflag.Value.
+func (c *choice) Type() string { return "string" }
+
+// Set implements pflag.Value.
+func (c *choice) Set(s string) error {
+	if !slices.Contains(c.choices, s) {
+		return fmt.Errorf("%w %s", errNoChoice, strings.Join(c.choices, ", "))
+	}
+	*c.to = s
+	return nil
+}
+
+// errNoChoice says that a flag does not take a word.
+var errNoChoice = errors.New("it is one of")
 
 // width returns how many columns the terminal w has; 80 if it does not tell.
 func width(w io.Writer) int {

@@ -171,6 +171,7 @@ const (
 	opGet             = "GetLogEvents"
 	opFilter          = "FilterLogEvents"
 	opStartQuery      = "StartQuery"
+	opStopQuery       = "StopQuery"
 	opQueryResults    = "GetQueryResults"
 	opCreateGroup     = "CreateLogGroup"
 	opCreateStream    = "CreateLogStream"

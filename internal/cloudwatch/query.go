@@ -99,6 +99,16 @@ func insightsText(s string) string {
 
 // results waits for those of a query.
 func (s *Sink) results(ctx context.Context, id string) (rows []Stored, err error) {
+	_, err = s.eachResult(ctx, id, func(fields []types.ResultField) { rows = append(rows, rowOf(fields)) })
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// eachResult waits for the results of a query and hands over row by row. What the query
+// has read is nil where the endpoint does not say.
+func (s *Sink) eachResult(ctx context.Context, id string, each func([]types.ResultField)) (*types.QueryStatistics, error) {
 	var token *string
 	for wait, began := queryFirst, time.Now(); ; {
 		out, err := patient(ctx, func() (*logs.GetQueryResultsOutput, error) {
@@ -111,10 +121,10 @@ func (s *Sink) results(ctx context.Context, id string) (rows []Stored, err error
 		switch out.Status {
 		case types.QueryStatusComplete:
 			for _, fields := range out.Results {
-				rows = append(rows, rowOf(fields))
+				each(fields)
 			}
 			if token = out.NextToken; token == nil {
-				return rows, nil
+				return out.Statistics, nil
 			}
 			continue
 		case types.QueryStatusFailed, types.QueryStatusCancelled, types.QueryStatusTimeout:

@@ -80,23 +80,7 @@ type Streams struct{ Name, Prefix string }
 // or stream that does not exist holds nothing. It keeps one page. What is throttled
 // or fails for a while is asked for again; errors are *pipeline.Error.
 func (s *Sink) Read(ctx context.Context, g Group, streams Streams, from, to time.Time, each func(Stored) error) error {
-	read := s.filterPages
-	if g.infrequent() {
-		read = s.queryPages
-	}
-	var own error
-	err := read(ctx, g.Name, streams, from, to, func(e Stored) error {
-		own = each(e)
-		return own
-	})
-	switch {
-	case err == nil, is(err, missing):
-		return nil
-	case own != nil:
-		return own
-	default:
-		return s.explainRead("read", pipeline.Destination{LogGroup: g.Name, LogStream: streams.Name + streams.Prefix}, err)
-	}
+	return s.Search(ctx, g, streams, "", from, to, each)
 }
 
 // explainRead makes the error of a reading.
@@ -113,9 +97,12 @@ func (s *Sink) explainRead(doing string, dest pipeline.Destination, err error) e
 }
 
 // filterPages reads with FilterLogEvents.
-func (s *Sink) filterPages(ctx context.Context, group string, streams Streams, from, to time.Time, each func(Stored) error) error {
+func (s *Sink) filterPages(ctx context.Context, group string, streams Streams, pattern string, from, to time.Time, each func(Stored) error) error {
 	in := logs.FilterLogEventsInput{
 		LogGroupName: aws.String(group), StartTime: aws.Int64(max(0, from.UnixMilli())), EndTime: aws.Int64(max(0, to.UnixMilli())), Limit: aws.Int32(lookupPage),
+	}
+	if pattern != "" {
+		in.FilterPattern = aws.String(pattern)
 	}
 	if streams.Name != "" {
 		in.LogStreamNames = []string{streams.Name}

@@ -36,6 +36,7 @@ type query struct {
 	scanned int
 	bytes   int
 	asked   int // how often its results were asked for
+	stopped bool
 }
 
 // queryField is a field of a row of results.
@@ -232,6 +233,41 @@ func (p queryPlan) row(e entry, stream string) (row []queryField) {
 	return append(row, queryField{"@ptr", e.id()})
 }
 
+type stopQueryInput struct {
+	ID *string `json:"queryId"`
+}
+
+// resource implements input: IAM knows no log group here.
+func (in *stopQueryInput) resource(a arns) []string { return []string{a.stream("", "")} }
+
+type stopQueryOutput struct {
+	Success bool `json:"success"`
+}
+
+// stopQuery ends a query, which then has no results. Those of one whose results were
+// handed out cannot be stopped any more.
+func (s *Server) stopQuery(_ *call, in *stopQueryInput) (any, error) {
+	var c checks
+	if c.required("queryId", in.ID != nil) {
+		c.text("queryId", in.ID, 0, 256, nil)
+	}
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	s.queries.mu.Lock()
+	defer s.queries.mu.Unlock()
+	i := slices.IndexFunc(s.queries.list, func(q *query) bool { return q.id == *in.ID })
+	if i < 0 {
+		return nil, newError("ResourceNotFoundException", "The specified query does not exist.")
+	}
+	q := s.queries.list[i]
+	if q.asked > 1 {
+		return nil, invalidParameter("Query with id %s has ended.", q.id)
+	}
+	q.stopped, q.rows = true, nil
+	return stopQueryOutput{Success: true}, nil
+}
+
 type queryResultsInput struct {
 	ID        *string `json:"queryId"`
 	NextToken *string `json:"nextToken"`
@@ -272,6 +308,10 @@ func (s *Server) getQueryResults(_ *call, in *queryResultsInput) (any, error) {
 	}
 	q := s.queries.list[i]
 	out := queryResultsOutput{Language: "CWLI", Results: [][]queryField{}, Status: "Running"}
+	if q.stopped {
+		out.Status = "Cancelled"
+		return out, nil
+	}
 	if q.asked++; q.asked == 1 {
 		return out, nil
 	}

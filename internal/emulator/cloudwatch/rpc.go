@@ -97,6 +97,7 @@ var operations = sync.OnceValue(func() map[string]operation {
 		"PutLogGroupDeletionProtection": operationOf("PutLogGroupDeletionProtection", (*Server).putDeletionProtection),
 		"PutRetentionPolicy":            operationOf("PutRetentionPolicy", (*Server).putRetentionPolicy),
 		"StartQuery":                    operationOf("StartQuery", (*Server).startQuery),
+		"StopQuery":                     operationOf("StopQuery", (*Server).stopQuery),
 		"TagLogGroup":                   operationOf("TagLogGroup", (*Server).tagLogGroup),
 		"TagResource":                   operationOf("TagResource", (*Server).tagResource),
 		"UntagLogGroup":                 operationOf("UntagLogGroup", (*Server).untagLogGroup),
