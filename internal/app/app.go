@@ -126,7 +126,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	if err := a.openJournal(ctx); err != nil {
 		return nil, err
 	}
-	a.registry.MustRegister(newLags(a))
+	a.registry.MustRegister(newLags(a), newBuildInfo(opts.Version))
 	a.registerStrays()
 	a.reloads = newReloads(a.registry)
 	a.onStop("clients", func(context.Context) error { return a.closeClients() })
@@ -246,6 +246,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.onStop("webhook", a.dismissPushes)
 	a.pushServer().serve(ctx, a)
 	a.startCaretaker(ctx)
+	a.shareConfiguration(ctx)
 	a.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "started", slog.Int("tenants", len(a.running())),
 		slog.String("version", a.opts.Version), slog.String("data_dir", a.Config().DataDir), slog.String("listen", a.Addr()),
 		slog.String("webhook", a.WebhookAddr()))

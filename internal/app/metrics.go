@@ -28,6 +28,7 @@ type lags struct {
 	healed, missed *prometheus.Desc
 
 	further destinationDescs
+	states  stateDescs
 }
 
 // destinationDescs are those of further destinations.
@@ -56,6 +57,7 @@ func newLags(a *App) *lags {
 		healed: desc("healed_events_total", "Events that the poll has brought and the push has not, ever; absent without both."),
 		missed: desc("push_miss_ratio", "Share of healed events among all that the push should have brought in the last hour; absent when there were none."),
 
+		states: newStateDescs(desc),
 		further: destinationDescs{
 			lag:     desc("destination_delivery_lag_seconds", "Now minus the date of the oldest event not delivered to a further destination yet; 0 when all are.", "destination"),
 			events:  desc("destination_buffer_events", "Events that wait for a further destination.", "destination"),
@@ -67,7 +69,7 @@ func newLags(a *App) *lags {
 
 // Describe implements prometheus.Collector.
 func (l *lags) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped, l.left, l.risk, l.room, l.healed, l.missed, l.further.lag, l.further.events, l.further.bytes, l.further.dropped} {
+	for _, d := range append(l.states.all(), l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped, l.left, l.risk, l.room, l.healed, l.missed, l.further.lag, l.further.events, l.further.bytes, l.further.dropped) {
 		ch <- d
 	}
 }
@@ -82,6 +84,7 @@ func (l *lags) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	for _, t := range o.Tenants {
+		l.states.collect(ch, t)
 		ch <- prometheus.MustNewConstMetric(l.delivery, prometheus.GaugeValue, t.DeliveryLag(o.At).Seconds(), t.Name)
 		ch <- prometheus.MustNewConstMetric(l.gaps, prometheus.GaugeValue, float64(t.OpenGaps()), t.Name, "false")
 		ch <- prometheus.MustNewConstMetric(l.gaps, prometheus.GaugeValue, float64(len(t.Gaps)-t.OpenGaps()), t.Name, "true")

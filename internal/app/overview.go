@@ -67,7 +67,11 @@ func ReadOverview(ctx context.Context, cfg *config.Config, version string) (_ we
 	if err != nil {
 		return web.Overview{}, err
 	}
-	return overview(ctx, r, cfg, version, running)
+	o, err := overview(ctx, r, cfg, version, running)
+	if err == nil && running {
+		o.Configuration, err = sharedConfiguration(ctx, r)
+	}
+	return o, err
 }
 
 // overview puts the figures of the store beside the configuration. A tenant that
@@ -108,7 +112,7 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 		v.Retention = web.Retention{Risks: []web.Risk{}} // nothing is fetched for it
 		o.Tenants = append(o.Tenants, v)
 	}
-	return o, nil
+	return o, addPassed(ctx, r, &o)
 }
 
 // placeOf says in words where a destination is.

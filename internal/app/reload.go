@@ -48,10 +48,12 @@ func (a *App) Reload(ctx context.Context, load Loader) (Changes, error) {
 	p, err := a.prepare(ctx, load)
 	if err != nil {
 		a.reloads.failed(ctx, a.opts.Logger, err)
+		a.shareConfiguration(ctx)
 		return Changes{}, err
 	}
 	a.apply(context.WithoutCancel(ctx), p)
 	a.reloads.succeeded(ctx, a.opts.Logger, p.changes)
+	a.shareConfiguration(ctx)
 	a.tellDoubts(ctx)
 	_ = together(ctx, p.keep, func(t *tenant, ctx context.Context) { t.secrets.lookAll(ctx) })
 	return p.changes, nil

@@ -2,11 +2,9 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,27 +24,44 @@ func newStatusCommand(env *Env) *cobra.Command {
 		GroupID: groupExport,
 		Short:   "Show what was fetched, delivered and kept, and what is wrong",
 		Long: `Reads the data directory, whether or not gapless is running, and shows for each
-tenant how far the export is, what waits in the buffer, every gap, what went wrong or
-is at risk, and what to do about it. The exit code is 5 when a tenant is in
-trouble or its events are at risk.`,
-		Example: "  gapless status --config gapless.yaml\n  gapless status --config gapless.yaml --json",
+tenant how far the export is, what passed lately, what waits in the buffer, every gap,
+what went wrong or is at risk, and what to do about it. The exit code is 5 when a tenant
+is in trouble or its events are at risk.
+
+With --watch it shows this over and over: on a terminal in place, until Ctrl-C, elsewhere
+one report below the other, and with --json an object on a line each time. Its exit code
+is that of how it ended.`,
+		Example: "  gapless status --config gapless.yaml\n  gapless status --config gapless.yaml --watch\n  gapless status --config gapless.yaml --json",
 		Args:    noArgs,
 	}
 	flags := addConfigFlags(cmd)
 	asJSON := addJSONFlag(cmd)
+	addColourFlag(cmd, env)
+	watch := cmd.Flags().BoolP("watch", "w", false, "show it over and over until Ctrl-C")
+	interval := cmd.Flags().Duration("interval", 0, "how often --watch looks, 200ms at least; 2s on a terminal and 10s elsewhere when it is 0")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *interval != 0 && (*interval < 200*time.Millisecond || !*watch) {
+			return usageError(cmd, "--interval is 200ms at least, and goes with --watch")
+		}
 		cfg, err := flags.load(cmd.Context(), cmd, env)
 		if err != nil {
 			return err
 		}
-		o, err := app.ReadOverview(cmd.Context(), cfg, build(env.Version).Version)
+		read := func(ctx context.Context) (web.Overview, error) {
+			return app.ReadOverview(ctx, cfg, build(env.Version).Version)
+		}
+		if *watch {
+			w := &watching{env: env, read: read, asJSON: *asJSON, interval: *interval}
+			return w.run(cmd.Context())
+		}
+		o, err := read(cmd.Context())
 		if err != nil {
 			return err
 		}
 		if *asJSON {
 			err = writeJSON(env.Stdout, o)
 		} else {
-			env.printOverview(env.Stdout, o)
+			fmt.Fprintln(env.Stdout, strings.Join(env.viewOverview(env.Stdout, o), "\n"))
 		}
 		return errors.Join(err, unwell(o))
 	}
@@ -75,123 +90,4 @@ func unwell(o web.Overview) error {
 		return nil
 	}
 	return fail(exitNotClean, hint, fmt.Errorf("%w: %s", errNotWell, strings.Join(names, ", ")))
-}
-
-// printOverview writes the overview for a person.
-func (e *Env) printOverview(w io.Writer, o web.Overview) {
-	for i, t := range o.Tenants {
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		fmt.Fprintln(w, e.paint(w, bold, web.Plain(t.Name)), web.Plain(t.Source), "->", web.Plain(t.Destination))
-		line := func(name, format string, args ...any) {
-			name = fmt.Sprintf("%-14s", name)
-			if strings.HasPrefix(name, "trouble") || strings.HasPrefix(name, "at risk") {
-				name = e.paint(w, red, name)
-			}
-			fmt.Fprintf(w, "  %s %s\n", name, web.Plain(fmt.Sprintf(format, args...)))
-		}
-		line("state", "%s", t.Words(o.At))
-		line("stored", "%s, %s dropped", plural(t.Stored, "event"), plural(t.Duplicates, "duplicate"))
-		line("delivered", "%s%s", plural(t.Delivered, "event"), since(o.At, t.LastDelivery, ", last "))
-		line("waiting", "%s, %d bytes%s", plural(t.Buffered, "event"), t.BufferedBytes, since(o.At, t.OldestBuffered, ", oldest from "))
-		line("dead letters", "%s", letters(t))
-		if len(t.Rejected) > 0 {
-			line("rejected", "%s", reasons(t.Rejected)[2:])
-		}
-		if len(t.Altered) > 0 {
-			line("altered", "%s", reasons(t.Altered)[2:])
-		}
-		if len(t.Skipped) > 0 {
-			line("skipped", "%s", reasons(t.Skipped)[2:])
-		}
-		for _, d := range t.Destinations {
-			printDestination(line, o.At, d)
-		}
-		line("newest event", "%s", orNone(t.NewestEvent))
-		line("cursor", "%s", cmp.Or(t.Cursor, "-"))
-		line("retention", "%s", t.Retention)
-		if t.Push.Checked {
-			line("push", "%s", t.Push)
-		}
-		for _, g := range t.Gaps {
-			line("gap", "from %s (%s) to %s (%s), %s: %s", cmp.Or(g.FromID, "-"), orNone(g.FromTime), cmp.Or(g.ToID, "-"), orNone(g.ToTime), g.Fate(), g.Reason)
-		}
-		for _, x := range t.Troubles {
-			line("trouble", "%s since %s: %s", x.Part, orNone(x.Since), x.Message)
-			if x.Hint != "" {
-				line("", "%s", x.Hint)
-			}
-		}
-		for _, x := range t.Retention.Risks {
-			line("at risk", "%s", x.Message)
-			line("", "%s", x.Hint)
-		}
-	}
-}
-
-// printDestination writes the lines of a further destination.
-func printDestination(line func(name, format string, args ...any), now time.Time, d web.Destination) {
-	line("also to", "%s -> %s: %s", d.Name, d.Destination, d.Headline(now))
-	line("", "%s delivered%s", plural(d.Delivered, "event"), since(now, d.LastDelivery, ", last "))
-	line("", "%s waiting, %d bytes%s", plural(d.Buffered, "event"), d.BufferedBytes, since(now, d.OldestBuffered, ", oldest from "))
-	for _, x := range []struct {
-		word string
-		by   map[string]int64
-	}{{"rejected", d.Rejected}, {"altered", d.Altered}, {"skipped", d.Skipped}, {"dropped", d.Dropped}} {
-		if len(x.by) > 0 {
-			line("", "%s: %s", x.word, reasons(x.by)[2:])
-		}
-	}
-}
-
-// letters says what dead letters are kept, and what became of others.
-func letters(t web.Tenant) string {
-	var s strings.Builder
-	fmt.Fprintf(&s, "%d kept, %s of %s", t.DeadLetters, web.Size(t.DeadLetterBytes), web.Size(t.MaxDeadLetterBytes))
-	for _, l := range t.Letters {
-		fmt.Fprintf(&s, ", %s", l)
-	}
-	for _, gone := range []struct {
-		word string
-		by   map[string]int64
-	}{{"replayed", t.Replayed}, {"dropped", t.Dropped}} {
-		if n := sum(gone.by); n > 0 {
-			fmt.Fprintf(&s, ", %d %s", n, gone.word)
-		}
-	}
-	return s.String()
-}
-
-// sum adds up counts by reason.
-func sum(m map[string]int64) (n int64) {
-	for _, x := range m {
-		n += x
-	}
-	return n
-}
-
-// since says how long ago t was, empty when it never was.
-func since(now, t time.Time, before string) string {
-	if t.IsZero() {
-		return ""
-	}
-	return before + web.Short(max(0, now.Sub(t))) + " ago"
-}
-
-// reasons lists counts by reason in a fixed order, each behind a comma.
-func reasons(m map[string]int64) string {
-	var s strings.Builder
-	for _, reason := range slices.Sorted(maps.Keys(m)) {
-		fmt.Fprintf(&s, ", %d %s", m[reason], reason)
-	}
-	return s.String()
-}
-
-// orNone writes a time, or a dash.
-func orNone(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format(time.RFC3339)
 }

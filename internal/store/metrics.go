@@ -18,7 +18,7 @@ type metrics struct {
 	seconds prometheus.Histogram
 	jobs    prometheus.Counter
 
-	bytes, events, letters, letterBytes, letterMax, fileBytes *prometheus.Desc
+	bytes, events, letters, letterBytes, letterMax, fileBytes, diskFree, diskSize *prometheus.Desc
 }
 
 // newMetrics registers the figures; a nil registerer takes none.
@@ -43,6 +43,8 @@ func newMetrics(reg prometheus.Registerer, s *Store) (*metrics, error) {
 		letterMax:   desc("dead_letter_max_bytes", "Quota of the dead letters, max_dead_letter_bytes; from 80 % on the tenant is in trouble.", "tenant"),
 
 		fileBytes: desc("file_bytes", "Size of a file of the store.", "file"),
+		diskFree:  desc("disk_free_bytes", "Bytes that are free for gapless on the file system of the data directory; absent where the system does not tell."),
+		diskSize:  desc("disk_size_bytes", "Size of that file system."),
 	}
 	if reg == nil {
 		return m, nil
@@ -70,7 +72,7 @@ func (m *metrics) commit(d time.Duration, jobs int) {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.seconds.Describe(ch)
 	m.jobs.Describe(ch)
-	for _, d := range []*prometheus.Desc{m.bytes, m.events, m.letters, m.letterBytes, m.letterMax, m.fileBytes} {
+	for _, d := range []*prometheus.Desc{m.bytes, m.events, m.letters, m.letterBytes, m.letterMax, m.fileBytes, m.diskFree, m.diskSize} {
 		ch <- d
 	}
 }
@@ -92,6 +94,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(m.letters, f.letters, b.tenant)
 		gauge(m.letterBytes, f.letterBytes, b.tenant)
 		gauge(m.letterMax, m.store.limits().MaxLetterBytes, b.tenant)
+	}
+	if sp, err := m.store.writer.reserve.space(m.store.cfg.Dir); err == nil && sp.total > 0 {
+		ch <- prometheus.MustNewConstMetric(m.diskFree, prometheus.GaugeValue, float64(sp.free))
+		ch <- prometheus.MustNewConstMetric(m.diskSize, prometheus.GaugeValue, float64(sp.total))
 	}
 	for _, name := range []string{fileName, fileName + "-wal"} {
 		if info, err := os.Stat(filepath.Join(m.store.cfg.Dir, name)); err == nil {

@@ -17,7 +17,7 @@ type Overview struct {
 	// Running says whether a process holds the data directory.
 	Running bool     `json:"running"`
 	Tenants []Tenant `json:"tenants"`
-	// Configuration is that of the process which tells this; nil beside it.
+	// Configuration is that of the running process; nil when none is running.
 	Configuration *Configuration `json:"configuration,omitempty"`
 	// Alerts are those that are on, and those that ended within the last day, the newest first.
 	Alerts []Alert `json:"alerts,omitempty"`
@@ -105,10 +105,23 @@ type Tenant struct {
 	Gaps      []Gap     `json:"gaps"`
 	Retention Retention `json:"retention"`
 
+	// LastMinute and LastHour are what passed in the last whole minute, and in the last
+	// hour up to now.
+	LastMinute Passed `json:"last_minute"`
+	LastHour   Passed `json:"last_hour"`
+
 	// Sources are what brings events, and RateLimit what Auth0 said last of its own;
 	// known to the process that runs alone.
 	Sources   []Source   `json:"sources,omitempty"`
 	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+}
+
+// A Passed is what was counted in a span: events that were new, those that the main
+// destination took, and those that can never be delivered.
+type Passed struct {
+	Fetched   int64 `json:"fetched"`
+	Delivered int64 `json:"delivered"`
+	Rejected  int64 `json:"rejected"`
 }
 
 // A Source is what brings events of a tenant.
@@ -291,6 +304,11 @@ const (
 	StateStopped    State = "stopped"    // no process is running
 )
 
+// States returns all of them, best first.
+func States() []State {
+	return []State{StateDelivered, StateDelivering, StateWaiting, StateTrouble, StateStuck, StateStopped}
+}
+
 // Judge sets State from the other fields.
 func (t *Tenant) Judge(running bool) {
 	switch {
@@ -315,6 +333,10 @@ func (t *Tenant) Judge(running bool) {
 // DeliveryLag returns now minus the date of the oldest event not delivered yet;
 // zero when there is none.
 func (t Tenant) DeliveryLag(now time.Time) time.Duration { return lag(now, t.OldestBuffered) }
+
+// IngestLag returns now minus the date of the newest event fetched; zero before the
+// first. On a quiet tenant it grows without anything being wrong.
+func (t Tenant) IngestLag(now time.Time) time.Duration { return lag(now, t.NewestEvent) }
 
 // worstLag is the DeliveryLag of the destination that is furthest behind.
 func (t Tenant) worstLag(now time.Time) time.Duration {
