@@ -20,7 +20,7 @@ VULNDB   := https://vuln.go.dev
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test chromium check lint bench crashtest soak fuzz vulncheck dist fmt generate tools charttools clean
+.PHONY: help demo build test chromium check lint bench crashtest soak fuzz vulncheck dist fmt generate tools charttools clean alerttools
 
 # How long the long proofs run: make crashtest KILLS=1000, make soak DURATION=1h,
 # make fuzz FUZZTIME=5m PACKAGES=./internal/event
@@ -111,6 +111,8 @@ tools: $(GOLANGCI) ## install the linter into .tools
 
 charttools: $(HELM) $(TOOLS)/kubecheck ## install what the tests of the Helm chart need into .tools
 
+alerttools: $(TOOLS)/promcheck ## install what the test of the alert rules needs into .tools
+
 clean: ## remove what the other targets made
 	rm -rf dist bin
 
@@ -136,3 +138,8 @@ $(HELM):
 $(TOOLS)/kubecheck: $(wildcard scripts/kubecheck/*)
 	@mkdir -p $(TOOLS)
 	@cd scripts/kubecheck && GOFLAGS= $(GO) build -o $@ .
+
+# Likewise: Prometheus' own reader of rules and queries.
+$(TOOLS)/promcheck: $(wildcard scripts/promcheck/*)
+	@mkdir -p $(TOOLS)
+	@cd scripts/promcheck && GOFLAGS= $(GO) build -o $@ .

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+	cmpdiff "github.com/google/go-cmp/cmp"
 
 	"github.com/gaplesslogs/gapless/internal/cli"
 )
@@ -87,11 +88,12 @@ func TestChart(t *testing.T) {
 				t.Errorf("%v\n%s", err, out.String())
 			}
 			for line := range strings.Lines(out.String()) {
-				if !strings.HasPrefix(line, "ok ") && !strings.HasPrefix(line, "unknown monitoring.coreos.com/v1 ServiceMonitor") {
+				if !strings.HasPrefix(line, "ok ") && !strings.HasPrefix(line, "unknown monitoring.coreos.com/v1 ServiceMonitor") && !strings.HasPrefix(line, "unknown monitoring.coreos.com/v1 PrometheusRule") {
 					t.Errorf("kubecheck: %s", line)
 				}
 			}
 			checkChartConfig(t, rendered)
+			checkChartMonitoring(t, rendered, filepath.Base(file) == "all.yaml")
 		})
 	}
 }
@@ -108,7 +110,10 @@ func checkChartConfig(t *testing.T, rendered string) {
 		}
 		switch m.Kind {
 		case "ConfigMap":
-			text := m.Data["gapless.yaml"]
+			text, ok := m.Data["gapless.yaml"]
+			if !ok {
+				continue // the dashboard
+			}
 			for _, name := range regexp.MustCompile(`file:/run/secrets/gapless/([a-z0-9-]+)`).FindAllStringSubmatch(text, -1) {
 				write(t, filepath.Join(dir, name[1]), placeholder)
 			}
@@ -138,6 +143,42 @@ func checkChartConfig(t *testing.T, rendered string) {
 		cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Environ: env})
 	if code != 0 {
 		t.Errorf("gapless config check ends with %d:\n%s", code, out.String())
+	}
+}
+
+// checkChartMonitoring compares the alert rules and the dashboard with those of deploy/.
+func checkChartMonitoring(t *testing.T, rendered string, wanted bool) {
+	t.Helper()
+	var want alertRules
+	readYAML(t, read(t, rulesFile), &want)
+	rules, boards := 0, 0
+	for text := range strings.SplitSeq(rendered, "\n---\n") {
+		var m struct {
+			Kind string            `yaml:"kind"`
+			Spec alertRules        `yaml:"spec"`
+			Data map[string]string `yaml:"data"`
+		}
+		if strings.Contains(text, "kind: PrometheusRule\n") {
+			rules++
+			if err := yaml.Unmarshal([]byte(text), &m); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmpdiff.Diff(want, m.Spec); d != "" {
+				t.Errorf("the chart's rules differ (-deploy +chart):\n%s", d)
+			}
+		}
+		if strings.Contains(text, "  gapless.json: |") {
+			boards++
+			if err := yaml.Unmarshal([]byte(text), &m); err != nil {
+				t.Fatal(err)
+			}
+			if strings.TrimSpace(m.Data["gapless.json"]) != strings.TrimSpace(read(t, dashboardFile)) {
+				t.Error("the chart's dashboard differs from that of deploy/grafana")
+			}
+		}
+	}
+	if wanted != (rules == 1) || wanted != (boards == 1) {
+		t.Errorf("%d sets of rules and %d dashboards, wanted: %t", rules, boards, wanted)
 	}
 }
 

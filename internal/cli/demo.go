@@ -62,6 +62,7 @@ type demo struct {
 
 	stage   *stage
 	app     *app.App
+	file    string                        // the configuration, for other commands
 	cleanup []func(context.Context) error // backwards
 }
 
@@ -88,6 +89,9 @@ func (d *demo) start(ctx context.Context, cmd *cobra.Command, addr string, verbo
 		return err
 	}
 	cfg, err := d.config(dir)
+	if err == nil {
+		err = d.writeConfig(cfg)
+	}
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -133,6 +137,23 @@ func (d *demo) config(dir string) (*config.Config, error) {
 	t.CloudWatch.InDoubtWait = 0 // the emulator shows at once what it has taken
 	cfg.Tenants = []config.Tenant{t}
 	return cfg, nil
+}
+
+// writeConfig writes the configuration down beside the data, for the commands that look at
+// it from outside.
+func (d *demo) writeConfig(cfg *config.Config) error {
+	t := &cfg.Tenants[0]
+	text := fmt.Sprintf("# What the demo runs with, for gapless status, tail and query.\ndata_dir: %q\naws: {region: %s, endpoint: %q}\ntenants:\n"+
+		"  - name: %s\n    domain: %q\n    client_id: %s\n    client_secret: %s\n    cloudwatch: {log_group: %s, log_stream: %s}\n",
+		cfg.DataDir, cfg.AWS.Region, cfg.AWS.Endpoint, t.Name, t.Domain, t.ClientID, stageSecret, t.CloudWatch.LogGroup, t.CloudWatch.LogStream)
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	d.file = filepath.Join(cfg.DataDir, "gapless.yaml")
+	if err := os.WriteFile(d.file, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write the configuration: %w", err)
+	}
+	return nil
 }
 
 // close ends everything and removes what is temporary.
@@ -256,10 +277,17 @@ them. Nothing leaves this machine.
   %s --filter-pattern '{ $.details.request.body.email = "new.user@example.com" }' --query 'events[].message'
 
 %s
+  export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo GAPLESS_CONFIG=%s
+  gapless status --watch
+  gapless tail --follow
+  gapless query blocked
+
+%s
 
 `, title("Read the last events, with the AWS CLI:"), read,
 		title("Create a user:"), d.stage.tenantURL, stageClientID, stageSecret, d.stage.tenantURL, d.stage.tenantURL,
 		title("Find the event of it, a second later:"), read,
+		title("Look at it with gapless, in another terminal; the last asks who was locked out, and from where:"), shellWord(d.file),
 		title("Ctrl-C ends it."))
 }
 

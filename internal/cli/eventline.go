@@ -66,6 +66,9 @@ type eventPrinter struct {
 	tenants bool // there are several
 }
 
+// leastAligned is how wide a terminal must be for columns that are aligned.
+const leastAligned = 130
+
 // print writes an event: when, what in words, who, in which application, from where, and
 // what Auth0 says of it.
 func (p *eventPrinter) print(s seenEvent) error {
@@ -73,23 +76,28 @@ func (p *eventPrinter) print(s seenEvent) error {
 	if p.utc {
 		at = s.date.UTC().Format(time.DateTime) + "Z"
 	}
-	line := p.env.paint(p.w, dim, at) + "  "
-	if p.tenants {
-		line += pad(web.Plain(s.tenant), 12) + "  "
-	}
 	title := web.Plain(s.kind.Title)
 	if s.kind.Code != "" && s.kind.Code != s.kind.Title {
 		title += " (" + web.Plain(s.kind.Code) + ")"
 	}
-	line += p.env.paint(p.w, severityColour(s.kind.Severity), pad(title, 38)) + "  "
-	line += pad(firstOf(s.userName, s.userID), 28) + "  "
-	line += pad(firstOf(s.clientName, s.clientID), 18) + "  "
-	line += pad(firstOf(s.ips...), 15)
+	fit := pad
+	columns, aligned := width(p.w), isTerminal(p.w)
+	if aligned && columns < leastAligned { // what would be cut is what is looked for: it wraps
+		fit, aligned = func(s string, _ int) string { return s }, false
+	}
+	line := p.env.paint(p.w, dim, at) + "  "
+	if p.tenants {
+		line += fit(web.Plain(s.tenant), 12) + "  "
+	}
+	line += p.env.paint(p.w, severityColour(s.kind.Severity), fit(title, 38)) + "  "
+	line += fit(firstOf(s.userName, s.userID), 28) + "  "
+	line += fit(firstOf(s.clientName, s.clientID), 18) + "  "
+	line += fit(firstOf(s.ips...), 15)
 	if s.description != "" {
 		line += "  " + web.Plain(s.description)
 	}
-	if isTerminal(p.w) {
-		line = clip(line, width(p.w))
+	if aligned {
+		line = clip(line, columns)
 	}
 	_, err := io.WriteString(p.w, line+"\n")
 	return err //nolint:wrapcheck // nobody is left to tell

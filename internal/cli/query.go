@@ -114,7 +114,7 @@ func (q *querying) run(cmd *cobra.Command, args []string) (err error) {
 	if q.text == "" && isPattern(args[0]) {
 		return q.byPattern(cmd, args[0])
 	}
-	text := q.text
+	text, title := q.text, ""
 	if text == "" {
 		saved, err := findQuery(cmd, args[0])
 		if err != nil {
@@ -123,7 +123,7 @@ func (q *querying) run(cmd *cobra.Command, args []string) (err error) {
 		if text, err = saved.fill(cmd, q.picked); err != nil {
 			return err
 		}
-		fmt.Fprintln(q.env.Stderr, q.env.paint(q.env.Stderr, bold, saved.Title)+":", saved.When)
+		title = q.env.paint(q.env.Stderr, bold, saved.Title) + ": " + saved.When
 	} else {
 		before, err := q.picked.commands()
 		if err != nil {
@@ -133,6 +133,9 @@ func (q *querying) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	if q.places, err = q.flags.open(cmd, q.env); err != nil {
 		return err
+	}
+	if title != "" {
+		fmt.Fprintln(q.env.Stderr, title)
 	}
 	return q.evaluate(cmd.Context(), text)
 }

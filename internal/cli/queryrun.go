@@ -173,8 +173,8 @@ func (q *querying) printRows(a *answer) error {
 	return nil
 }
 
-// maxCell is how wide a column of a table is at most on a terminal.
-const maxCell = 48
+// maxCell is how wide a column is at most of a table that does not fit the terminal.
+const maxCell = 36
 
 // printTable prints an answer for a person.
 func (q *querying) printTable(a *answer) {
@@ -185,18 +185,11 @@ func (q *querying) printTable(a *answer) {
 	columns := slices.DeleteFunc(slices.Clone(a.columns), func(name string) bool { // that no row has
 		return !slices.ContainsFunc(a.rows, func(r map[string]string) bool { return r[name] != "" })
 	})
-	widths := make([]int, len(columns))
-	table := make([][]string, len(a.rows))
-	for i, name := range columns {
-		widths[i] = cells(heading(name))
-		for j, row := range a.rows {
-			text := cell(name, row[name])
-			if narrow {
-				text = clip(text, maxCell)
-			}
-			table[j] = append(table[j], text)
-			widths[i] = max(widths[i], cells(text))
-		}
+	table, widths := a.layout(columns, 0)
+	cut := narrow && total(widths) > width(w)
+	if cut {
+		columns = withoutIDs(columns)
+		table, widths = a.layout(columns, maxCell)
 	}
 	line := func(texts []string) string {
 		var b strings.Builder
@@ -226,7 +219,46 @@ func (q *querying) printTable(a *answer) {
 		}
 		fmt.Fprintln(w, text)
 	}
-	fmt.Fprintf(q.env.Stderr, "%s; %s.\n", plural(int64(len(a.rows)), "row"), a.note)
+	note := ""
+	if cut {
+		note = " Cut to fit the terminal; --json has all."
+	}
+	fmt.Fprintf(q.env.Stderr, "%s; %s.%s\n", plural(int64(len(a.rows)), "row"), a.note, note)
+}
+
+// layout returns the cells of a table, each cut to a number of columns unless it is 0, and
+// how wide the columns are.
+func (a *answer) layout(columns []string, most int) (table [][]string, widths []int) {
+	widths, table = make([]int, len(columns)), make([][]string, len(a.rows))
+	for i, name := range columns {
+		widths[i] = cells(heading(name))
+		for j, row := range a.rows {
+			text := cell(name, row[name])
+			if most > 0 {
+				text = clip(text, most)
+			}
+			table[j] = append(table[j], text)
+			widths[i] = max(widths[i], cells(text))
+		}
+	}
+	return table, widths
+}
+
+// total is how wide a table is.
+func total(widths []int) (n int) {
+	for _, w := range widths {
+		n += w + 2
+	}
+	return n - 2
+}
+
+// withoutIDs leaves out columns that say the same as a name beside them, and the one that
+// names the event.
+func withoutIDs(columns []string) []string {
+	return slices.DeleteFunc(slices.Clone(columns), func(name string) bool {
+		stem, isID := strings.CutSuffix(name, "_id")
+		return isID && (stem == "log" || slices.Contains(columns, stem+"_name"))
+	})
 }
 
 // heading is the name of a column.

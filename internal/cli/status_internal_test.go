@@ -147,7 +147,7 @@ func TestWatch(t *testing.T) {
 			t.Fatalf("other screen %t, restored %t, %d frames, want 4", ok, restored, len(frames))
 		}
 		for i, f := range frames {
-			lines := strings.Split(strings.TrimSuffix(f, restOfScreen), "\r\n")
+			lines := strings.Split(strings.TrimSuffix(f, restOfScreen), "\n")
 			limit := 30
 			if i == 0 {
 				limit = 40

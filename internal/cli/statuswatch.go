@@ -140,7 +140,7 @@ func frame(lines []string, columns, rows int) string {
 	b.WriteString(toTop)
 	for i, line := range lines {
 		if i > 0 {
-			b.WriteString("\r\n")
+			b.WriteString("\n")
 		}
 		b.WriteString(clip(line, columns) + restOfLine)
 	}
