@@ -68,6 +68,9 @@ func (q *querying) inInsights(ctx context.Context, p *app.Place, text string) (*
 	if parsed, err := insights.Parse(text); err == nil {
 		a.columns = parsed.Columns() // also those that no row has
 	}
+	if q.limit > 0 { // a limit of its own may count for more
+		got.Rows = got.Rows[:min(q.limit, len(got.Rows))]
+	}
 	for _, row := range got.Rows {
 		fields := make([]insights.Field, len(row))
 		for i, f := range row {
