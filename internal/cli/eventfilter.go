@@ -204,11 +204,11 @@ func (p *pick) commands() (string, error) {
 		if value == "" {
 			return
 		}
-		var any []string
+		var either []string
 		for _, n := range names {
-			any = append(any, "tolower("+n+") like "+insightsText(strings.ToLower(value)))
+			either = append(either, "tolower("+n+") like "+insightsText(strings.ToLower(value)))
 		}
-		list = append(list, "filter "+strings.Join(any, " or "))
+		list = append(list, "filter "+strings.Join(either, " or "))
 	}
 	part(p.user, "user_name", "user_id")
 	part(p.client, "client_name", "client_id")

@@ -2,7 +2,7 @@ package insights_test
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +27,7 @@ func evaluate(t *testing.T, query string, messages ...string) []string {
 	run := q.Run()
 	for i, m := range messages {
 		at := began.Add(time.Duration(i) * time.Minute)
-		if err := run.Add(insights.Event{At: at, Ingested: at.Add(2 * time.Second), Stream: "logs", Message: []byte(m), Pointer: fmt.Sprint(i)}); err != nil {
+		if err := run.Add(insights.Event{At: at, Ingested: at.Add(2 * time.Second), Stream: "logs", Message: []byte(m), Pointer: strconv.Itoa(i)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -205,14 +205,14 @@ func (p *parser) stats(q *Query) error {
 // aggregate reads a function of statistics.
 func (p *parser) aggregate() (*aggregate, error) {
 	name := p.take()
-	make, known := aggregates[strings.ToLower(name.text)]
+	begin, known := aggregates[strings.ToLower(name.text)]
 	if name.kind != word || !known {
 		return nil, problem(name.at, "the function of statistics %q is not known here", name.text)
 	}
 	if err := p.want("("); err != nil {
 		return nil, err
 	}
-	a := &aggregate{make: make}
+	a := &aggregate{begin: begin}
 	if !p.is("*") && p.peek().text != ")" {
 		var err error
 		if a.of, err = p.or(); err != nil {

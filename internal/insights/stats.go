@@ -28,7 +28,7 @@ type aggregate struct {
 	name   string
 	of     expr // nil for *
 	number float64
-	make   func(number float64) gatherer
+	begin  func(number float64) gatherer
 }
 
 // A gatherer sees the values of rows and says what becomes of them.
@@ -69,7 +69,7 @@ func (g *groups) add(r *row) error {
 			x.vars[name] = keys[i]
 		}
 		for _, a := range g.of.list {
-			list = append(list, a.make(a.number))
+			list = append(list, a.begin(a.number))
 		}
 		g.by[key.String()], g.rest[key.String()] = list, x
 		g.order = append(g.order, x)
