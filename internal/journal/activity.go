@@ -54,7 +54,8 @@ func stepOf(span time.Duration) time.Duration {
 			return step
 		}
 	}
-	return (span/maxSteps/(24*time.Hour) + 1) * 24 * time.Hour
+	const day = 24 * time.Hour
+	return (span / maxSteps).Truncate(day) + day
 }
 
 // Activity counts what passed in a span.

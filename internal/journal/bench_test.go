@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -32,12 +31,7 @@ func filler(r *rand.Rand, n int) string {
 // are delivered.
 func benchJournal(b *testing.B) *journal.Journal {
 	b.Helper()
-	dir, err := os.MkdirTemp("", "journal-bench")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = os.RemoveAll(dir) })
-	j := open(b, journal.Config{Dir: dir, Limits: journal.Limits{MaxBytes: 4 << 30}})
+	j := open(b, journal.Config{Dir: b.TempDir(), Limits: journal.Limits{MaxBytes: 4 << 30}})
 	r := rand.New(rand.NewPCG(1, 2))
 	types := []string{"s", "seacft", "fp", "f", "ss", "gd_auth_succeed", "slo"}
 	step := 7 * 24 * time.Hour / benchEvents

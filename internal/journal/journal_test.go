@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -552,7 +553,7 @@ func TestFullDisk(t *testing.T) {
 		written()
 		free = 1 << 20
 		for i := 2; i < 10; i++ {
-			settle(j, outcome("dev", newEvent(fmt.Sprint(i), i, "s", "anna", "")))
+			settle(j, outcome("dev", newEvent(strconv.Itoa(i), i, "s", "anna", "")))
 		}
 		written()
 		if value(t, reg, "gapless_history_paused") != 1 || value(t, reg, "gapless_history_dropped_events_total") == 0 {

@@ -142,7 +142,7 @@ func drain(ctx context.Context, db *sql.DB, query string) error {
 		return err
 	}
 	defer rows.Close() //nolint:errcheck // Err tells what went wrong
-	for rows.Next() {  //nolint:revive // each row is a step of the work
+	for rows.Next() {  // each row is a step of the work
 	}
 	return rows.Err()
 }

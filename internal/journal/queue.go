@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -225,7 +226,7 @@ func (q *queue) take() []*pending {
 			return q.list[: i+1 : i+1]
 		}
 	}
-	return q.list[:len(q.list):len(q.list)]
+	return slices.Clip(q.list)
 }
 
 // done takes what was written off the queue.

@@ -258,7 +258,7 @@ type querier interface {
 
 // queryHeaders reads the headers of the blocks that a clause picks.
 func queryHeaders(ctx context.Context, q querier, clause string, args ...any) ([]header, error) {
-	rows, err := q.QueryContext(ctx, `SELECT id, tenant, sink, level, first_seq, last_seq, oldest, newest, settled, events, failed, bytes, types, ids FROM blocks `+clause, args...) //nolint:gosec // constants
+	rows, err := q.QueryContext(ctx, `SELECT id, tenant, sink, level, first_seq, last_seq, oldest, newest, settled, events, failed, bytes, types, ids FROM blocks `+clause, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}

@@ -168,7 +168,7 @@ func appendTime(b []byte, t time.Time, date int64) []byte {
 func (s State) number() byte {
 	for i, x := range states {
 		if x == s {
-			return byte(i) //nolint:gosec // four
+			return byte(i)
 		}
 	}
 	return 0
@@ -191,7 +191,7 @@ type decoder struct {
 // int reads a number with a sign.
 func (d *decoder) int() int64 {
 	u := d.uint()
-	v := int64(u >> 1) //nolint:gosec // as encoding/binary does
+	v := int64(u >> 1)
 	if u&1 != 0 {
 		v = ^v
 	}

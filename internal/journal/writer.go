@@ -193,17 +193,12 @@ func (j *Journal) transact(ctx context.Context, do func(context.Context, *sql.Tx
 		return fmt.Errorf("write journal: %w", err)
 	}
 	if err := do(ctx, tx); err != nil {
-		return fmt.Errorf("write journal: %w", errors.Join(err, rollback(tx)))
+		_ = tx.Rollback() // SQLite has done it already when the disk was full
+		return fmt.Errorf("write journal: %w", err)
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
-	return nil
-}
-
-// rollback undoes a transaction. SQLite has done it already when the disk was full.
-func rollback(tx *sql.Tx) error {
-	_ = tx.Rollback()
 	return nil
 }
 
