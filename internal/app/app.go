@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/gaplesslogs/gapless/internal/access"
 	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/journal"
 	"github.com/gaplesslogs/gapless/internal/source"
@@ -44,6 +45,8 @@ type Options struct {
 	ListenWebhook func(ctx context.Context, addr string) (net.Listener, error)
 	// Auth0HTTP replaces the transport to Auth0; nil is the ordinary one.
 	Auth0HTTP http.RoundTripper
+	// OIDCHTTP replaces the transport to the OpenID Connect provider; nil is the ordinary one.
+	OIDCHTTP http.RoundTripper
 	// AWSHTTP replaces the HTTP client to AWS; nil is the SDK's own.
 	AWSHTTP aws.HTTPClient
 	// AWSCredentials replaces the SDK's chain of credentials; nil leaves it.
@@ -61,6 +64,7 @@ type App struct {
 	strays   prometheus.Counter       // requests that are pushed to nobody
 	reloads  *reloads
 	tallies  tallies
+	gate     *access.Gate // nil before Start
 
 	// stopping ends the calls of deliveries that were replaced, see delivery.leave.
 	stopping context.Context //nolint:containedctx // it is that of goroutines which outlive their reload

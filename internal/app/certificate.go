@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/gaplesslogs/gapless/internal/config"
 )
 
 // certificateCheck is how often, at most, the files of a certificate are looked
@@ -20,6 +22,7 @@ const certificateCheck = 2 * time.Second
 // too little, and nothing at all of a link.
 type certificate struct {
 	certFile, keyFile string
+	of, setting       string // whose it is, in words, and where its files are named
 	logger            *slog.Logger
 
 	mu       sync.Mutex
@@ -31,8 +34,8 @@ type certificate struct {
 }
 
 // newCertificate reads the files for the first time.
-func newCertificate(certFile, keyFile string, logger *slog.Logger) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, logger: logger}
+func newCertificate(files config.TLS, of, setting string, logger *slog.Logger) (*certificate, error) {
+	c := &certificate{certFile: files.CertFile, keyFile: files.KeyFile, of: of, setting: setting, logger: logger}
 	c.lastLook = time.Now()
 	return c, c.read()
 }
@@ -55,12 +58,12 @@ func (c *certificate) again() {
 	switch {
 	case err != nil && err.Error() != c.lastErr:
 		c.lastErr = err.Error()
-		c.logger.LogAttrs(context.Background(), slog.LevelError, "the new certificate of the webhook cannot be used; the old one stays",
-			slog.Any("error", err), slog.Time("old_one_ends", before.Leaf.NotAfter), slog.String("hint", "Put a certificate and its key into the files of webhook.tls; they are read again by themselves."))
+		c.logger.LogAttrs(context.Background(), slog.LevelError, "the new certificate of "+c.of+" cannot be used; the old one stays",
+			slog.Any("error", err), slog.Time("old_one_ends", before.Leaf.NotAfter), slog.String("hint", "Put a certificate and its key into the files of "+c.setting+"; they are read again by themselves."))
 	case err == nil:
 		c.lastErr = ""
 		if c.pair != before {
-			c.logger.LogAttrs(context.Background(), slog.LevelInfo, "the webhook has a new certificate", slog.Time("ends", c.pair.Leaf.NotAfter))
+			c.logger.LogAttrs(context.Background(), slog.LevelInfo, c.of+" has a new certificate", slog.Time("ends", c.pair.Leaf.NotAfter))
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package app
 
 import (
-	"log/slog"
-	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -35,19 +32,6 @@ func TestConsoleURL(t *testing.T) {
 	} {
 		if got := consoleURL(c.place, c.at, "90020"); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
-		}
-	}
-}
-
-// TestClosedToStrangers has a listener that other machines reach show no events while
-// nobody has to log in, and say what to configure.
-func TestClosedToStrangers(t *testing.T) {
-	t.Parallel()
-	a := &App{opts: Options{Logger: slog.New(slog.DiscardHandler)}}
-	for ip, closed := range map[string]bool{"127.0.0.1": false, "::1": false, "0.0.0.0": true, "192.0.2.1": true} {
-		o := a.pageOptions(&net.TCPAddr{IP: net.ParseIP(ip), Port: 8080})
-		if (o.Closed != "") != closed || closed && !strings.Contains(o.Closed, "listen") {
-			t.Errorf("at %s it says %q", ip, o.Closed)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/checkup"
+	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/emulator"
 )
 
@@ -61,6 +62,35 @@ func brokenHere() []broken {
 			name: "the buffer is larger than the disk", check: "disk_space", status: checkup.Warn,
 			summary: "the buffers may take 1 EiB", fix: "smaller max_buffer_bytes",
 			harm: func(c *clinic) { c.cfg.MaxBufferBytes = 1 << 60 },
+		},
+		{
+			name: "a hash that nobody can use", check: "dashboard_login", status: checkup.Fail, cause: checkup.Configuration,
+			summary: "the login of the page cannot be used", fix: "gapless dashboard hash",
+			harm: func(c *clinic) {
+				c.env["HASH"] = "hunter2"
+				hash, err := config.ParseSecret("env:HASH")
+				if err != nil {
+					c.t.Fatal(err)
+				}
+				c.cfg.Dashboard.Users = []config.DashboardUser{{Name: "ana", PasswordHash: hash, Role: "view"}}
+			},
+		},
+		{
+			name: "others reach the page", check: "dashboard_login", status: checkup.Warn,
+			summary: "it asks for no login", fix: "dashboard.users",
+			harm: func(c *clinic) { c.cfg.Dashboard.PublicURL = "https://gapless.example.com" },
+		},
+		{
+			name: "a provider that is not there", check: "dashboard_provider", status: checkup.Fail,
+			summary: "nobody can log in by single sign-on", fix: "dashboard.oidc.issuer",
+			harm: func(c *clinic) {
+				c.cfg.Dashboard.OIDC = config.DashboardOIDC{Issuer: "http://127.0.0.1:1", ClientID: "abc", Name: "single sign-on", Allow: config.DashboardRule{Subjects: []string{"a"}}}
+			},
+		},
+		{
+			name: "no certificate of the page", check: "dashboard_certificate", status: checkup.Fail, cause: checkup.Configuration,
+			summary: "the certificate of the page cannot be used", fix: "dashboard.tls",
+			harm: func(c *clinic) { c.cfg.Dashboard.TLS = config.TLS{CertFile: "/none", KeyFile: "/none"} },
 		},
 		{
 			name: "another program has the port", check: "listen", status: checkup.Fail, cause: checkup.Configuration,

@@ -27,9 +27,9 @@ const certificateSoon = 14 * 24 * time.Hour
 func (d *Doctor) listeners() []checkup.Section {
 	var list []checkup.Section
 	if d.Config.Listen != "" {
-		list = append(list, checkup.Section{Title: "listener", Checks: []checkup.Check{{Name: "listen", Run: func(ctx context.Context) []checkup.Finding {
-			return checkup.One(d.bind(ctx, "listen", d.Config.Listen, config.TLS{}))
-		}}}})
+		list = append(list, checkup.Section{Title: "listener", Checks: append([]checkup.Check{{Name: "listen", Run: func(ctx context.Context) []checkup.Finding {
+			return checkup.One(d.bind(ctx, "listen", d.Config.Listen, d.Config.Dashboard.TLS))
+		}}}, d.dashboard()...)})
 	}
 	if d.Config.Webhook.Listen == "" {
 		return list
@@ -83,7 +83,7 @@ func answers(ctx context.Context, addr string, by config.TLS) checkup.Finding {
 	if by.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(by.CertFile, by.KeyFile)
 		if err != nil || len(pair.Leaf.DNSNames) == 0 {
-			return checkup.Skipped("gapless runs and listens on %s; for what it answers with see webhook_certificate", addr)
+			return checkup.Skipped("gapless runs and listens on %s; for what it answers with see its certificate below", addr)
 		}
 		pool := x509.NewCertPool()
 		pool.AddCert(pair.Leaf)

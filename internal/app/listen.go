@@ -2,14 +2,21 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gaplesslogs/gapless/internal/access"
+	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 	"github.com/gaplesslogs/gapless/internal/web"
 )
@@ -27,43 +34,75 @@ const (
 type pageServer struct {
 	listener net.Listener
 	srv      *http.Server
+	pair     atomic.Pointer[certificate] // nil for plain HTTP
+	expiry   prometheus.Collector        // of the pair; nil without one
+	handler  atomic.Pointer[web.Handler]
+	closed   string        // as of the handler, see web.Options; changed by usePage alone
 	done     chan struct{} // closed when it has ended
 }
 
 // listen serves the page and the endpoints, if configured.
 func (a *App) listen(ctx context.Context) error {
+	policy, err := a.policy(ctx, a.Config())
+	if err != nil {
+		return err
+	}
+	if err := a.openGate(policy); err != nil {
+		return err
+	}
 	a.onStop("listener", func(ctx context.Context) error { return a.pageServer().stop(ctx) }) // a reload may open one
+	a.onStop("sessions", func(context.Context) error { return a.gate.Close() })               // before: it ends answers that last
 	addr := a.Config().Listen
 	if addr == "" && a.opts.Listener == nil {
 		return nil
 	}
-	s, err := a.openPage(ctx, addr, a.opts.Listener)
+	s, err := a.openPage(ctx, addr, a.Config().Dashboard.TLS, a.opts.Listener)
 	if err != nil {
 		return err
+	}
+	if err := a.admit(s, nil, policy); err != nil {
+		return errors.Join(err, s.listener.Close())
 	}
 	a.usePage(ctx, s)
 	return nil
 }
 
-// openPage opens the listener of the page, unless there is one already.
-func (a *App) openPage(ctx context.Context, addr string, l net.Listener) (*pageServer, error) {
+// openPage opens the listener of the page, unless there is one already. Nobody is let in
+// before admit.
+func (a *App) openPage(ctx context.Context, addr string, files config.TLS, l net.Listener) (*pageServer, error) {
+	s := &pageServer{done: make(chan struct{})}
+	if files.CertFile != "" {
+		pair, err := a.openCertificate(files, "the page", "dashboard.tls")
+		if err != nil {
+			return nil, err
+		}
+		s.pair.Store(pair)
+		s.expiry = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "gapless", Name: "dashboard_certificate_not_after_seconds", Help: "When the certificate of the page ends, in seconds since 1970.",
+		}, func() float64 { return float64(s.pair.Load().notAfter().Unix()) })
+	}
 	if l == nil {
 		var err error
 		if l, err = new(net.ListenConfig).Listen(ctx, "tcp", addr); err != nil {
 			return nil, &pipeline.Error{Op: "listen on " + addr, Class: pipeline.Misconfigured, Err: err, Hint: "Choose another address with --listen, or end the process that holds this one."}
 		}
 	}
-	handler, err := web.NewHandler(a.pageOptions(l.Addr()))
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+	s.listener = l
+	s.srv = &http.Server{
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.Load().ServeHTTP(w, r) }),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(a.opts.Logger.Handler(), slog.LevelWarn),
 	}
-	srv.RegisterOnShutdown(handler.End) // the streams of open pages would last
-	return &pageServer{listener: l, done: make(chan struct{}), srv: srv}, nil
+	if s.pair.Load() != nil {
+		s.srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return s.pair.Load().get(hello) }}
+	}
+	s.srv.RegisterOnShutdown(func() { // the streams of open pages would last
+		if h := s.handler.Load(); h != nil {
+			h.End()
+		}
+	})
+	return s, nil
 }
 
 // printConfig returns the configuration of the moment as YAML, without secrets.
@@ -75,18 +114,26 @@ func (a *App) printConfig() (string, error) {
 	return b.String(), nil
 }
 
-// closedHint says why events are not shown to everybody.
-const closedHint = "Events and operations are shown to nobody here, because other machines reach this listener and no login is configured. " +
-	"Set listen to an address of this machine alone, such as 127.0.0.1:8080, or configure a login under dashboard."
-
-// pageOptions says what the page at an address is made of.
-func (a *App) pageOptions(at net.Addr) web.Options {
-	o := web.Options{Status: a.Overview, Metrics: a.gatherer(), Logger: a.opts.Logger, Config: a.printConfig, Letters: a.Letters(), Journal: a.Journal()}
-	o.Guard = nil // the login of the dashboard goes here
-	if o.Guard == nil && open(at) {
-		o.Closed = closedHint
+// admit lets those in whom a policy lets in, to a page and to the one before, if that is
+// still there.
+func (a *App) admit(s, before *pageServer, p access.Policy) error {
+	p.Reachable = p.PublicURL != nil || open(s.listener.Addr())
+	if s.handler.Load() == nil || s.closed != p.Closed() {
+		handler, err := web.NewHandler(web.Options{
+			Status: a.Overview, Metrics: a.gatherer(), Logger: a.opts.Logger, Config: a.printConfig,
+			Letters: a.Letters(), Journal: a.Journal(), Guard: a.gate, Closed: p.Closed(),
+		})
+		if err != nil {
+			return fmt.Errorf("make the page: %w", err)
+		}
+		if old := s.handler.Swap(handler); old != nil {
+			old.End() // its streams show what may not be shown any more, or less than may
+		}
+		s.closed = p.Closed()
 	}
-	return o
+	p.Reachable = p.Reachable || before != nil && open(before.listener.Addr())
+	a.gate.Use(p)
+	return nil
 }
 
 // usePage begins to serve, in the place of what has served before; nil serves no more.
@@ -95,16 +142,28 @@ func (a *App) usePage(ctx context.Context, s *pageServer) (before *pageServer) {
 	a.mu.Lock()
 	before, a.page = a.page, s
 	a.mu.Unlock()
+	if before != nil && before.expiry != nil {
+		a.registry.Unregister(before.expiry)
+	}
 	if s == nil {
 		return before
 	}
-	if open(s.listener.Addr()) {
+	if s.expiry != nil {
+		a.registry.MustRegister(s.expiry)
+	}
+	if s.closed != "" {
 		a.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "other machines can reach the listener, and its pages ask for no login", slog.String("listen", a.Addr()),
-			slog.String("hint", "Set listen to 127.0.0.1:8080, or see to it that only a proxy with authentication and your monitoring reach it."))
+			slog.String("hint", "Set dashboard.users or dashboard.oidc; until then the page shows figures alone. Or set listen to 127.0.0.1:8080."))
 	}
 	go func() {
 		defer close(s.done)
-		if err := s.srv.Serve(limited(s.listener, maxConns)); !errors.Is(err, http.ErrServerClosed) {
+		l, err := limited(s.listener, maxConns), error(nil)
+		if s.pair.Load() != nil {
+			err = s.srv.ServeTLS(l, "", "")
+		} else {
+			err = s.srv.Serve(l)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
 			a.opts.Logger.LogAttrs(ctx, slog.LevelError, "the listener ended", slog.Any("error", err))
 		}
 	}()

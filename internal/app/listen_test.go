@@ -76,9 +76,9 @@ func limits(t *testing.T, url string) {
 		{http.MethodHead, "/metrics", "", "", 200},
 		{http.MethodGet, "/healthz", strings.Repeat("h", 32<<10), "", 431},
 		{http.MethodGet, "/healthz", "", strings.Repeat("b", 2<<10), 413},
-		{http.MethodPost, "/metrics", "", "", 405},
-		{http.MethodDelete, "/api/v1/status", "", "", 405},
-		{"TRACE", "/", "", "", 405},
+		{http.MethodPost, "/metrics", "", "", 403},
+		{http.MethodDelete, "/api/v1/status", "", "", 403},
+		{"TRACE", "/", "", "", 403},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), tt.method, url+tt.path, strings.NewReader(tt.body))
 		if err != nil {

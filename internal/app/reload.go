@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gaplesslogs/gapless/internal/access"
 	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/store"
 )
@@ -73,6 +74,9 @@ type plan struct {
 	push *webhookServer
 	pair *certificate // for the webhook, nil for none but the one in use
 
+	policy   access.Policy // of the page
+	pagePair *certificate  // for the page, as pair
+
 	newPage, newPush bool
 }
 
@@ -99,6 +103,9 @@ func (a *App) prepare(ctx context.Context, load Loader) (_ *plan, err error) {
 		if err := a.tryTenant(ctx, p.cfg, t); err != nil {
 			return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
 		}
+	}
+	if p.policy, err = a.policy(ctx, p.cfg); err != nil {
+		return nil, err
 	}
 	return p, a.prepareListeners(ctx, p)
 }

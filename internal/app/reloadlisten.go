@@ -24,21 +24,46 @@ func (a *App) prepareListeners(ctx context.Context, p *plan) error {
 	return nil
 }
 
-// preparePage opens another listener for the page, if it has another address.
+// preparePage opens another listener for the page, if it has another address, and reads
+// another certificate.
 func (a *App) preparePage(ctx context.Context, p *plan) (err error) {
-	old := a.Config().Listen
-	if p.cfg.Listen == old || a.opts.Listener != nil {
-		return nil
+	old, now := a.Config(), a.pageServer()
+	if a.opts.Listener != nil || p.cfg.Listen == old.Listen {
+		return a.preparePageTLS(ctx, p, now)
 	}
 	if p.cfg.Listen != "" {
-		p.page, err = a.openPage(ctx, p.cfg.Listen, nil)
+		p.page, err = a.openPage(ctx, p.cfg.Listen, p.cfg.Dashboard.TLS, nil)
 	}
 	if inTheWay(err, p.cfg.Listen, a.Addr()) {
-		p.cfg.Listen = old
+		p.cfg.Listen = old.Listen
 		p.changes.NeedsRestart = append(p.changes.NeedsRestart, "listen")
-		return nil
+		if d := &p.cfg.Dashboard; now != nil && open(now.listener.Addr()) && d.InClear() {
+			return a.keepDashboard(ctx, p)
+		}
+		return a.preparePageTLS(ctx, p, now)
 	}
 	p.newPage = err == nil
+	return err
+}
+
+// preparePageTLS reads another certificate for the page that is there.
+func (a *App) preparePageTLS(ctx context.Context, p *plan, now *pageServer) (err error) {
+	old, next := a.Config().Dashboard.TLS, p.cfg.Dashboard.TLS
+	if now == nil || next == old {
+		return nil
+	}
+	if (next.CertFile == "") != (now.pair.Load() == nil) {
+		return a.keepDashboard(ctx, p) // whoever is to log in must not do it in clear
+	}
+	p.pagePair, err = a.openCertificate(next, "the page", "dashboard.tls")
+	return err
+}
+
+// keepDashboard leaves the whole section as it is until a restart.
+func (a *App) keepDashboard(ctx context.Context, p *plan) (err error) {
+	p.cfg.Dashboard = a.Config().Dashboard
+	p.changes.NeedsRestart = append(p.changes.NeedsRestart, "dashboard")
+	p.policy, err = a.policy(ctx, p.cfg)
 	return err
 }
 
@@ -84,7 +109,7 @@ func (a *App) prepareTLS(p *plan, now *webhookServer) (err error) {
 		p.changes.NeedsRestart = append(p.changes.NeedsRestart, "webhook.tls")
 		return nil
 	}
-	p.pair, err = a.openCertificate(*next)
+	p.pair, err = a.openCertificate(next.TLS, "the webhook", "webhook.tls")
 	return err
 }
 
@@ -93,9 +118,7 @@ func (a *App) applyListeners(ctx context.Context, p *plan) {
 	ctx, cancel := context.WithTimeout(ctx, webhookGrace+2*answerGrace)
 	defer cancel()
 	var errs []error
-	if p.newPage {
-		errs = append(errs, a.usePage(ctx, p.page).stop(ctx))
-	}
+	errs = append(errs, a.applyPage(ctx, p))
 	if p.newPush {
 		before := a.usePush(p.push)
 		if p.push != nil && before != nil {
@@ -112,6 +135,33 @@ func (a *App) applyListeners(ctx context.Context, p *plan) {
 	if err := errors.Join(errs...); err != nil {
 		a.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "a listener that was replaced did not end in order", slog.Any("error", err))
 	}
+}
+
+// applyPage serves the page of a plan, to those whom it lets in. While the page before is
+// still there, what others can reach of one counts for both.
+func (a *App) applyPage(ctx context.Context, p *plan) error {
+	before := a.pageServer()
+	s := before
+	if p.newPage {
+		s = p.page
+	}
+	if s == nil {
+		if p.newPage {
+			before = a.usePage(ctx, nil)
+		}
+		a.gate.Use(p.policy)
+		return before.stop(ctx)
+	}
+	if p.pagePair != nil {
+		s.pair.Store(p.pagePair)
+	}
+	if err := a.admit(s, before, p.policy); err != nil {
+		return err // of templates that are in the program
+	}
+	if !p.newPage {
+		return nil
+	}
+	return errors.Join(a.usePage(ctx, s).stop(ctx), a.admit(s, nil, p.policy))
 }
 
 // routePushes leads what is pushed to the tenants of the moment.

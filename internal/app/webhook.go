@@ -135,7 +135,7 @@ func (a *App) openWebhook(ctx context.Context, cfg config.Webhook) (*webhookServ
 	s := new(webhookServer)
 	var err error
 	if cfg.TLS.CertFile != "" {
-		pair, err := a.openCertificate(cfg)
+		pair, err := a.openCertificate(cfg.TLS, "the webhook", "webhook.tls")
 		if err != nil {
 			return nil, err
 		}
@@ -160,13 +160,14 @@ func (a *App) openWebhook(ctx context.Context, cfg config.Webhook) (*webhookServ
 	return s, nil
 }
 
-// openCertificate reads the certificate of the webhook.
-func (a *App) openCertificate(cfg config.Webhook) (*certificate, error) {
-	pair, err := newCertificate(cfg.TLS.CertFile, cfg.TLS.KeyFile, a.opts.Logger)
+// openCertificate reads a certificate: whose it is, in words, and the setting that names
+// its files.
+func (a *App) openCertificate(files config.TLS, of, setting string) (*certificate, error) {
+	pair, err := newCertificate(files, of, setting, a.opts.Logger)
 	if err != nil {
 		return nil, &pipeline.Error{
-			Op: "read the certificate of the webhook", Class: pipeline.Misconfigured, Err: err,
-			Hint: "Check webhook.tls: two PEM files that belong together and that gapless may read.",
+			Op: "read the certificate of " + of, Class: pipeline.Misconfigured, Err: err,
+			Hint: "Check " + setting + ": two PEM files that belong together and that gapless may read.",
 		}
 	}
 	return pair, nil

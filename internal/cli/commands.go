@@ -42,6 +42,7 @@ func commands(env *Env) []*cobra.Command {
 		newRedactCommand(env),
 		newSampleCommand(env),
 		newConfigCommand(env),
+		newDashboardCommand(env),
 		newVersionCommand(env),
 		newCompletionCommand(env),
 		newDocsCommand(env),

@@ -1,13 +1,17 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -24,6 +28,9 @@ const healthBytes = 64 << 10
 
 // errNotHealthy says that the process answers, and that its answer is no.
 var errNotHealthy = errors.New("not healthy")
+
+// errOtherCertificate says that something else listens there.
+var errOtherCertificate = errors.New("what answers has another certificate than dashboard.tls names")
 
 // newHealthCommand makes "gapless health".
 func newHealthCommand(env *Env) *cobra.Command {
@@ -52,19 +59,23 @@ or its events are at risk. A restart does not mend that.`,
 		if err != nil {
 			return err
 		}
-		url, err := healthURL(cfg.Listen, *ready)
+		url, err := healthURL(cfg.Listen, cfg.Dashboard.TLS.CertFile != "", *ready)
 		if err != nil {
 			return fail(exitConfig, "gapless run"+flags.repeated(cmd)+" --listen 127.0.0.1:8080", err)
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), *timeout)
 		defer cancel()
-		return askHealth(ctx, env.Stdout, url, flags.repeated(cmd))
+		secure, err := pinned(cfg.Dashboard.TLS.CertFile)
+		if err != nil {
+			return fail(exitConfig, "gapless doctor"+flags.repeated(cmd), err)
+		}
+		return askHealth(ctx, env.Stdout, url, secure, flags.repeated(cmd))
 	}
 	return cmd
 }
 
 // healthURL is where the process that listens on an address is asked.
-func healthURL(listen string, ready bool) (string, error) {
+func healthURL(listen string, secure, ready bool) (string, error) {
 	if listen == "" {
 		return "", errors.New("listen is empty: there is nobody to ask")
 	}
@@ -85,16 +96,48 @@ func healthURL(listen string, ready bool) (string, error) {
 	if ready {
 		path = "/readyz"
 	}
-	return "http://" + net.JoinHostPort(host, port) + path, nil
+	scheme := "http://"
+	if secure {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, port) + path, nil
+}
+
+// pinned trusts the certificate of a file and no other, whatever name it is for: the
+// process that is asked has it, and is asked on this machine. nil without a file.
+func pinned(certFile string) (*tls.Config, error) {
+	if certFile == "" {
+		return nil, nil //nolint:nilnil // http
+	}
+	text, err := os.ReadFile(certFile) //nolint:gosec // the operator's own setting
+	if err != nil {
+		return nil, fmt.Errorf("read dashboard.tls: %w", err)
+	}
+	block, rest := pem.Decode(text)
+	for block != nil && block.Type != "CERTIFICATE" {
+		block, rest = pem.Decode(rest)
+	}
+	if block == nil {
+		return nil, fmt.Errorf("read dashboard.tls: %s holds no certificate", certFile)
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, //nolint:gosec // VerifyConnection compares the certificate itself
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if !bytes.Equal(s.PeerCertificates[0].Raw, block.Bytes) {
+				return errOtherCertificate
+			}
+			return nil
+		},
+	}, nil
 }
 
 // askHealth prints the answer, of which anything but 200 is an error.
-func askHealth(ctx context.Context, w io.Writer, url, flags string) error {
+func askHealth(ctx context.Context, w io.Writer, url string, secure *tls.Config, flags string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return fmt.Errorf("ask for health: %w", err)
 	}
-	transport := &http.Transport{DisableKeepAlives: true} // without a proxy: it is this machine
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: secure} // without a proxy: it is this machine
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
 	if err != nil {

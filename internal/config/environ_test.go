@@ -17,6 +17,16 @@ func other(name string) string {
 		{"DELETION_PROTECTION", "true"},
 		{"EXISTING_GROUPS", "change"},
 		{"RUN_ON", "ec2"},
+		{"PUBLIC_URL", "https://gapless.example.com"},
+		{"PASSWORD_HASH", "env:X"},
+		{"DASHBOARD_USERS_0_ROLE", "operate"},
+		{"TRUSTED_PROXIES", "192.0.2.0/24"},
+		{"SESSION_IDLE", "9m"},
+		{"SESSION_LIFETIME", "20h"},
+		{"METRICS_LOGIN", "true"},
+		{"DASHBOARD_OIDC_ISSUER", "https://oidc.example.com/"},
+		{"_EMAILS", "ana@example.com"},
+		{"_DOMAINS", "example.com"},
 		{"OIDC_PROVIDER", "https://oidc.example.com/id/1"},
 		{"SETUP_GITHUB_REPOSITORY", "a/b"},
 		{"ALARM_TOPICS", "arn:aws:sns:eu-central-1:123456789012:security"},
@@ -114,6 +124,11 @@ func TestEveryVariableRoundTrips(t *testing.T) {
 			base = strings.ReplaceAll(base, "    client_secret: s3cr3t\n", "")
 		}
 		switch {
+		case strings.HasPrefix(name, "GAPLESS_DASHBOARD_TLS"):
+			base += "dashboard: {tls: {cert_file: a, key_file: b}}\n"
+		case strings.HasPrefix(name, "GAPLESS_DASHBOARD"):
+			base += "dashboard:\n  users: [{name: ana, password_hash: 'env:HASH'}]\n  tokens: [{name: prometheus, token: 'env:TOKEN'}]\n" +
+				"  oidc: {issuer: 'https://login.example.com/', client_id: abc, allow: {claim: {name: a, values: [b]}}, operate: {claim: {name: a, values: [c]}}}\n"
 		case strings.HasPrefix(name, "GAPLESS_WEBHOOK_TLS"):
 			base += "    webhook: {token: s3cr3t}\nwebhook: {listen: \"0.0.0.0:1\", tls: {cert_file: a, key_file: b}}\n"
 		case strings.HasPrefix(name, "GAPLESS_WEBHOOK"):

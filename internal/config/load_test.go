@@ -104,6 +104,10 @@ func TestDefaults(t *testing.T) {
 			Name: "gapless", ExistingGroups: "keep", RunOn: "none", Push: "none", PIIMethod: "mask",
 			EKS: config.SetupEKS{Namespace: "gapless", ServiceAccount: "gapless"},
 		},
+		Dashboard: config.Dashboard{
+			OIDC:        config.DashboardOIDC{Name: "single sign-on", Scopes: []string{"profile", "email"}},
+			SessionIdle: 8 * time.Hour, SessionLifetime: 24 * time.Hour,
+		},
 	}
 	if d := cmp.Diff(want, got, equal); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -182,7 +186,7 @@ func TestFileProblems(t *testing.T) {
 		"syntax":            {"listen: [", "g.yaml:1:9: is not valid YAML: sequence end token ']' not found", ""},
 		"twice the key":     {"listen: a:1\nlisten: a:2", `g.yaml:2:1: is not valid YAML: mapping key "listen" already defined at [1:1]`, ""},
 		"two documents":     {"listen: a:1\n---\nlisten: a:2", "g.yaml: holds more than one YAML document", "Remove the lines that say ---."},
-		"a list on top":     {"- a", "g.yaml:1:1: is not a section", "Write its keys on the lines below it, further to the right: data_dir, listen, log, max_buffer_bytes, max_dead_letter_bytes, dedup_window, shutdown_timeout, aws, secrets, webhook, tenants, setup."},
+		"a list on top":     {"- a", "g.yaml:1:1: is not a section", "Write its keys on the lines below it, further to the right: data_dir, listen, log, max_buffer_bytes, max_dead_letter_bytes, dedup_window, shutdown_timeout, aws, secrets, webhook, tenants, setup, dashboard."},
 		"text for section":  {"log: x", "g.yaml:1:1: log is not a section", "Write its keys on the lines below it, further to the right: level, format."},
 		"section for text":  {"listen: {a: b}", "g.yaml:1:1: listen is a section or a list where a single value is expected", ""},
 		"section for list":  {"tenants: {name: a}", "g.yaml:1:1: tenants is not a list", "Begin each element with a dash: - name: ..."},
@@ -193,7 +197,7 @@ func TestFileProblems(t *testing.T) {
 		"not an int":        {"tenants: [{overlap: {every: 1.5}}]", `g.yaml:1:22: tenants.0.overlap.every "1.5" is not a whole number`, "Write a number such as 10."},
 		"not a number":      {"tenants: [{rate_share: half}]", `g.yaml:1:12: tenants.0.rate_share "half" is not a number`, "Write a number such as 0.5."},
 		"merge of a scalar": {"log: {<<: x}", "g.yaml:1:9: a merge key (<<) needs an alias of a section", "Write <<: *name, with &name at the section to copy."},
-		"key nowhere known": {"zzzzzzzzzzz: 1", "g.yaml:1:1: zzzzzzzzzzz is no known key", "Known here: aws, data_dir, dedup_window, listen, log, max_buffer_bytes, max_dead_letter_bytes, secrets, setup, shutdown_timeout, tenants, webhook."},
+		"key nowhere known": {"zzzzzzzzzzz: 1", "g.yaml:1:1: zzzzzzzzzzz is no known key", "Known here: aws, dashboard, data_dir, dedup_window, listen, log, max_buffer_bytes, max_dead_letter_bytes, secrets, setup, shutdown_timeout, tenants, webhook."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

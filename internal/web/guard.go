@@ -23,7 +23,7 @@ func openPath(r *http.Request) bool {
 // in as local.
 func (h *handler) guard(next http.Handler) http.Handler {
 	if h.opts.Guard != nil {
-		return h.opts.Guard.Wrap(next, openPath)
+		return h.opts.Guard.Wrap(next, func(r *http.Request) bool { return h.opts.Closed != "" || openPath(r) })
 	}
 	return (&localGuard{token: rand.Text()}).Wrap(next, openPath)
 }
