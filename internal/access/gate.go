@@ -167,7 +167,7 @@ func (g *Gate) Use(p Policy) {
 	}
 	g.sessions.sweep(&next.Policy, old)
 	if before != nil {
-		g.keep()
+		g.keep(context.Background())
 	}
 }
 
@@ -191,9 +191,9 @@ func (g *Gate) Close() error {
 }
 
 // keep keeps the sessions; a failure costs a login after the next restart alone.
-func (g *Gate) keep() {
+func (g *Gate) keep(ctx context.Context) {
 	if err := g.keepNow(); err != nil {
-		g.logger.LogAttrs(context.Background(), slog.LevelWarn, "cannot keep the sessions of the page; after a restart everybody logs in again", slog.Any("error", err))
+		g.logger.LogAttrs(ctx, slog.LevelWarn, "cannot keep the sessions of the page; after a restart everybody logs in again", slog.Any("error", err))
 	}
 }
 
@@ -284,7 +284,7 @@ func (g *Gate) locked(w http.ResponseWriter, r *http.Request, s *standing, next 
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
-		defer context.AfterFunc(ended, cancel)()
+		defer context.AfterFunc(ended, cancel)() //nolint:contextcheck // two contexts end it
 	}
 	next.ServeHTTP(w, r.WithContext(ctx))
 }
@@ -297,8 +297,9 @@ func (g *Gate) who(r *http.Request, s *standing) (who Identity, ended context.Co
 			return Identity{Name: printable(name), Role: View}, nil
 		}
 		g.logins.WithLabelValues(string(Wrong)).Inc()
+		ctx := r.Context()
 		g.refusal.Do(func() {
-			Audit(r.Context(), g.logger, "token", string(Wrong), slog.String("from", s.client(r).String()))
+			Audit(ctx, g.logger, "token", string(Wrong), slog.String("from", s.client(r).String()))
 		})
 		return Identity{}, nil
 	}
@@ -356,8 +357,9 @@ func isForm(r *http.Request) bool {
 
 // refuse answers 403 and says why.
 func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, reason, text string) {
+	ctx := r.Context()
 	g.refusal.Do(func() {
-		Audit(r.Context(), g.logger, "request", "refused", slog.String("reason", reason), slog.String("method", printable(r.Method)),
+		Audit(ctx, g.logger, "request", "refused", slog.String("reason", reason), slog.String("method", printable(r.Method)),
 			slog.String("path", printable(r.URL.Path)), slog.String("from", g.now.Load().client(r).String()))
 	})
 	if !wantsPage(r) && strings.HasPrefix(r.URL.Path, "/api/") {

@@ -158,7 +158,7 @@ func TestTokensAreOfTheirSession(t *testing.T) {
 }
 
 func TestCookies(t *testing.T) {
-	check := func(what string, resp *http.Response, name string, secure bool) {
+	check := func(what string, resp *answer, name string, secure bool) {
 		t.Helper()
 		for _, c := range resp.Cookies() {
 			if strings.TrimPrefix(c.Name, "__Host-") != strings.TrimPrefix(name, "__Host-") || c.MaxAge < 0 {

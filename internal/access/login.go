@@ -17,7 +17,7 @@ func (g *Gate) form(w http.ResponseWriter, r *http.Request) {
 	s := g.now.Load()
 	next := localPath(r.URL.Query().Get("next"))
 	if o, _ := g.sessions.find(cookie(r, s, cookieSession), &s.Policy); o != nil {
-		http.Redirect(w, r, next, http.StatusSeeOther)
+		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath has made it
 		return
 	}
 	problem := NoProblem
@@ -46,7 +46,8 @@ func (g *Gate) show(w http.ResponseWriter, r *http.Request, s *standing, status 
 func (g *Gate) fail(w http.ResponseWriter, r *http.Request, s *standing, status int, p LoginPage, attrs ...slog.Attr) {
 	g.logins.WithLabelValues(string(p.Problem)).Inc()
 	attrs = append(attrs, slog.String("from", s.client(r).String()))
-	tell := func() { Audit(r.Context(), g.logger, "login", string(p.Problem), attrs...) }
+	ctx := r.Context()
+	tell := func() { Audit(ctx, g.logger, "login", string(p.Problem), attrs...) }
 	if p.Problem == TooMany || p.Problem == Expired { // as many as a stranger likes
 		g.tooMany.Do(tell)
 	} else {
@@ -165,11 +166,11 @@ func (g *Gate) enter(w http.ResponseWriter, r *http.Request, s *standing, who pe
 	}
 	setCookie(w, r, s, cookieSession, g.sessions.start(who), s.lifetime())
 	setCookie(w, r, s, cookieForm, "", -1)
-	g.keep()
+	g.keep(r.Context())
 	g.logins.WithLabelValues(string(outcomeOK)).Inc()
 	Audit(With(r.Context(), Identity{Name: who.Name, Role: role}), g.logger, "login", string(outcomeOK),
 		slog.String("method", method), slog.String("from", s.client(r).String()))
-	http.Redirect(w, r, next, http.StatusSeeOther)
+	http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath has made it
 }
 
 // logout ends a session, here and in the browser.
@@ -182,7 +183,7 @@ func (g *Gate) logout(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		g.sessions.finish(id)
-		g.keep()
+		g.keep(r.Context())
 		Audit(ctx, g.logger, "logout", string(outcomeOK), slog.String("from", s.client(r).String()))
 	}
 	setCookie(w, r, s, cookieSession, "", -1)
@@ -214,7 +215,7 @@ func (g *Gate) toProvider(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	setCookie(w, r, s, cookieFlow, sealed, flowTime)
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // the configured provider's
 }
 
 // providerFailed tells a person that the provider is no help, and the log why.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -292,7 +293,7 @@ func claimTexts(raw json.RawMessage) []string {
 		case string:
 			out = append(out, v)
 		case bool:
-			out = append(out, fmt.Sprint(v))
+			out = append(out, strconv.FormatBool(v))
 		}
 	}
 	return out

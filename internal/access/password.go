@@ -115,7 +115,7 @@ func parseArgon(text string) (Hash, error) {
 	if errSalt != nil || errKey != nil || len(salt) < minSalt || len(salt) > maxSalt || len(key) < minKey || len(key) > maxKey {
 		return Hash{}, ErrHashForm
 	}
-	return Hash{text: text, memory: uint32(n[0]), time: uint32(n[1]), lanes: uint8(n[2]), salt: salt, key: key}, nil
+	return Hash{text: text, memory: uint32(n[0]), time: uint32(n[1]), lanes: uint8(n[2]), salt: salt, key: key}, nil //nolint:gosec // within the bounds
 }
 
 // NewHash hashes a password with argon2id and a salt of its own.

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -62,7 +63,7 @@ func (p *fakeProvider) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer p.mu.Unlock()
 	p.calls++
 	if p.down {
-		return nil, fmt.Errorf("no route to host")
+		return nil, errors.New("no route to host")
 	}
 	rec := httptest.NewRecorder()
 	switch r.URL.Path {
@@ -83,7 +84,7 @@ func (p *fakeProvider) RoundTrip(r *http.Request) (*http.Response, error) {
 	case "/oauth/token":
 		p.token(rec, r)
 	default:
-		rec.WriteHeader(404)
+		rec.WriteHeader(http.StatusNotFound)
 	}
 	return rec.Result(), nil
 }
@@ -109,7 +110,7 @@ func (p *fakeProvider) token(w http.ResponseWriter, r *http.Request) {
 	challenge := sha256.Sum256([]byte(r.PostForm.Get("code_verifier")))
 	if !ok || asked.Get("code_challenge") != base64.RawURLEncoding.EncodeToString(challenge[:]) || asked.Get("redirect_uri") != r.PostForm.Get("redirect_uri") {
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(400)
+		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprint(w, `{"error":"invalid_grant","error_description":"no such code\u001b[31m"}`)
 		return
 	}
@@ -183,7 +184,7 @@ func (b *browser) start() string {
 }
 
 // oidcLogin goes the whole way.
-func (b *browser) oidcLogin(p *fakeProvider) *http.Response {
+func (b *browser) oidcLogin(p *fakeProvider) *answer {
 	b.w.t.Helper()
 	return b.get(p.authorize(b.start()), "Sec-Fetch-Site", "cross-site")
 }

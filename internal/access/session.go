@@ -67,9 +67,12 @@ func newSessions(saved []byte) (*sessions, error) {
 
 func newSession(who person, created, used time.Time) *session {
 	n := &session{who: who, created: created, used: used}
-	n.ended, n.end = context.WithCancel(context.Background())
+	n.renew()
 	return n
 }
+
+// renew makes the context that ends with the session.
+func (o *session) renew() { o.ended, o.end = context.WithCancel(context.Background()) }
 
 // saved returns the sessions for newSessions.
 func (s *sessions) saved() ([]byte, error) {
@@ -181,7 +184,7 @@ func (s *sessions) sweep(p, before *Policy) {
 		}
 		if before != nil && role < before.role(o.who) {
 			o.end()
-			o.ended, o.end = context.WithCancel(context.Background())
+			o.renew()
 		}
 	}
 }

@@ -130,11 +130,12 @@ func (b *browser) request(method, path string, form url.Values, header ...string
 	r.Header.Set("Sec-Fetch-Mode", "navigate")
 	r.Header.Set("Sec-Fetch-Dest", "document")
 	for i := 0; i < len(header); i += 2 {
-		if header[i+1] == "" {
+		switch {
+		case header[i+1] == "":
 			r.Header.Del(header[i])
-		} else if header[i] == "Host" {
+		case header[i] == "Host":
 			r.Host = header[i+1]
-		} else {
+		default:
 			r.Header.Set(header[i], header[i+1])
 		}
 	}
@@ -144,11 +145,28 @@ func (b *browser) request(method, path string, form url.Values, header ...string
 	return r
 }
 
+// An answer is what comes back.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+	body       string
+}
+
+// Cookies are those that are set.
+func (a *answer) Cookies() (list []*http.Cookie) {
+	for _, line := range a.Header.Values("Set-Cookie") {
+		if c, err := http.ParseSetCookie(line); err == nil {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 // send sends a request and keeps the cookies of the answer.
-func (b *browser) send(r *http.Request) *http.Response {
+func (b *browser) send(r *http.Request) *answer {
 	rec := httptest.NewRecorder()
 	b.w.page.ServeHTTP(rec, r)
-	resp := rec.Result()
+	resp := &answer{StatusCode: rec.Code, Header: rec.Header(), body: rec.Body.String()}
 	for _, c := range resp.Cookies() {
 		if c.MaxAge < 0 {
 			delete(b.cookies, c.Name)
@@ -159,11 +177,11 @@ func (b *browser) send(r *http.Request) *http.Response {
 	return resp
 }
 
-func (b *browser) get(path string, header ...string) *http.Response {
+func (b *browser) get(path string, header ...string) *answer {
 	return b.send(b.request(http.MethodGet, path, nil, header...))
 }
 
-func (b *browser) post(path string, form url.Values, header ...string) *http.Response {
+func (b *browser) post(path string, form url.Values, header ...string) *answer {
 	return b.send(b.request(http.MethodPost, path, form, header...))
 }
 
@@ -180,7 +198,7 @@ func (b *browser) form() string {
 }
 
 // login fills in the form.
-func (b *browser) login(name, password string) *http.Response {
+func (b *browser) login(name, password string) *answer {
 	b.w.t.Helper()
 	return b.post("/login", url.Values{"username": {name}, "password": {password}, "csrf": {b.form()}, "next": {"/events?q=1"}})
 }
@@ -191,17 +209,13 @@ func (b *browser) session() string {
 }
 
 // text is the body of an answer.
-func text(t *testing.T, resp *http.Response) string {
+func text(t *testing.T, resp *answer) string {
 	t.Helper()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return resp.body
 }
 
 // status checks a status.
-func status(t *testing.T, what string, resp *http.Response, want int) {
+func status(t *testing.T, what string, resp *answer, want int) {
 	t.Helper()
 	if resp.StatusCode != want {
 		t.Errorf("%s: %d, want %d: %s", what, resp.StatusCode, want, text(t, resp))
