@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -128,6 +129,7 @@ func webhookMetrics(ctx context.Context, t *testing.T) map[string]metric {
 	cfg.DataDir, cfg.Listen, cfg.AWS.Region, cfg.Webhook.Listen = t.TempDir(), "127.0.0.1:0", "us-east-1", "127.0.0.1:0"
 	cfg.AWS.Endpoint = "http://127.0.0.1:1" // where nobody is
 	cfg.Webhook.TLS = config.TLS{CertFile: file("cert.pem", "CERTIFICATE", pair.Certificate[0]), KeyFile: file("key.pem", "PRIVATE KEY", key)}
+	cfg.Dashboard.TLS = cfg.Webhook.TLS
 	hooked := config.NewTenant()
 	hooked.Name = "dev"
 	if hooked.Webhook.Token, err = config.ParseSecret("a token"); err != nil {
@@ -154,8 +156,8 @@ func webhookMetrics(ctx context.Context, t *testing.T) map[string]metric {
 	if err := a.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	all := parseMetrics(scrape(ctx, t, "http://"+a.Addr()+"/metrics"))
-	ours := regexp.MustCompile("^gapless_(webhook|healed|push|destination)_")
+	all := parseMetrics(scrape(ctx, t, "https://"+a.Addr()+"/metrics"))
+	ours := regexp.MustCompile("^gapless_(webhook|dashboard|healed|push|destination)_")
 	maps.DeleteFunc(all, func(name string, _ metric) bool { return !ours.MatchString(name) })
 	return all
 }
@@ -183,7 +185,8 @@ func scrape(ctx context.Context, t *testing.T, address string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
