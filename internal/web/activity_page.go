@@ -140,7 +140,7 @@ func between(v url.Values, since, until time.Time) url.Values {
 func (p *activityPage) draw(base url.Values) {
 	step := time.Duration(p.Activity.Step) * time.Second
 	columns := len(p.Failures)
-	for _, row := range p.Activity.Cells {
+	for _, row := range p.Cells {
 		columns = max(columns, len(row.Counts))
 	}
 	if step <= 0 || columns == 0 {
@@ -167,7 +167,7 @@ func (p *activityPage) draw(base url.Values) {
 		return cells
 	}
 	p.Bars = line(p.Failures, url.Values{"failed": {"1"}})
-	for _, row := range p.Activity.Cells {
+	for _, row := range p.Cells {
 		r := heatRow{Type: row.Type, Severity: event.Lookup(row.Type).Severity.String(), Cells: line(row.Counts, url.Values{"type": {row.Type}})}
 		for _, n := range row.Counts {
 			r.Total += n
@@ -256,11 +256,11 @@ func topOf(key string, tops []Top, base url.Values, parameter string, failing bo
 	}
 	for i := range l.Bars {
 		b := &l.Bars[i]
-		b.Width, b.FailedWidth = max(1, int(100*b.Count/most)), int(100*b.Top.Failed/most)
-		if b.Top.Failed > 0 {
+		b.Width, b.FailedWidth = max(1, int(100*b.Count/most)), int(100*b.Failed/most)
+		if b.Failed > 0 {
 			b.FailedWidth = max(1, b.FailedWidth)
 		}
-		b.Told = b.Top.Failed > 0 && !failing
+		b.Told = b.Failed > 0 && !failing
 		b.Href = eventsHref(base, parameter, b.Value)
 		if failing {
 			b.Href = eventsHref(base, parameter, b.Value, "failed", "1")

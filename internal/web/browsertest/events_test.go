@@ -2,6 +2,7 @@ package browsertest_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func TestSearchFinds(t *testing.T) {
 			}
 		})
 	}
-	t.Run("type", func(t *testing.T) {
+	t.Run("type", func(*testing.T) {
 		tab.Open("/events")
 		tab.Click("#types summary")
 		tab.Type("#types-find", "change password")
@@ -86,13 +87,13 @@ func TestSearchFinds(t *testing.T) {
 		tab.WaitText("#rows", "Failed Change Password")
 		tab.WaitText(".chosen", "Failed Change Password")
 	})
-	t.Run("failures", func(t *testing.T) {
+	t.Run("failures", func(*testing.T) {
 		tab.Open("/events")
 		tab.Click(`[name="failed"]`)
 		tab.Wait(`location.search === "?failed=1"`)
 		tab.Wait(`document.querySelectorAll("#rows tr").length > 0 && document.querySelectorAll("#rows tr.info").length === 0`)
 	})
-	t.Run("wrong", func(t *testing.T) {
+	t.Run("wrong", func(*testing.T) {
 		tab.Open("/events")
 		tab.Type(`[name="ip"]`, "nonsense"+kb.Enter)
 		tab.WaitText("main", "is no address")
@@ -201,7 +202,7 @@ func TestActivityLeadsOn(t *testing.T) {
 	}
 	tab.Press(kb.Enter)
 	tab.Wait(`location.pathname === "/events" && document.getElementById("rows")`)
-	if got := fmt.Sprint(tab.Count("#rows tr")); got != cell.N {
+	if got := strconv.Itoa(tab.Count("#rows tr")); got != cell.N {
 		t.Errorf("the cell counts %s events and leads to %s", cell.N, got)
 	}
 	tab.Open("/activity")

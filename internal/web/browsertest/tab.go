@@ -57,7 +57,12 @@ func (tab *Tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	tab.t.Helper()
 	ctx, cancel := context.WithTimeout(tab.ctx, patience)
 	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
+	err := chromedp.Do(ctx, actions...)
+	for err != nil && ctx.Err() == nil && strings.Contains(err.Error(), "node with given id") {
+		// It was found on a page that has just gone; nothing was done to it yet.
+		err = chromedp.Do(ctx, actions...)
+	}
+	if err != nil {
 		tab.t.Fatalf("%s: %v\nthe page shows:\n%s", what, err, tab.body())
 	}
 }

@@ -34,7 +34,7 @@ func mix(i int, salt uint64) int {
 	x := (uint64(i)+salt)*0x9E3779B97F4A7C15 + salt //nolint:gosec // numbers of events are not negative
 	x ^= x >> 29
 	x *= 0xBF58476D1CE4E5B9
-	return int((x ^ x>>32) >> 2) //nolint:gosec // 62 bits fit
+	return int((x ^ x>>32) >> 2)
 }
 
 // when returns the date of event i, of which 0 is the newest.
@@ -62,7 +62,7 @@ func (m *Many) Search(ctx context.Context, q web.EventQuery) (web.EventPage, err
 	if q.After != "" {
 		return page, nil
 	}
-	from, _ := strconv.Atoi(q.From) //nolint:errcheck // without a place it begins at the newest
+	from, _ := strconv.Atoi(q.From) // without a place it begins at the newest
 	for i := max(0, from); i < m.n; i++ {
 		if len(page.Events) == q.Limit || i-from == budget {
 			page.More = strconv.Itoa(i)
