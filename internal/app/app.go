@@ -49,6 +49,8 @@ type Options struct {
 	OIDCHTTP http.RoundTripper
 	// AWSHTTP replaces the HTTP client to AWS; nil is the SDK's own.
 	AWSHTTP aws.HTTPClient
+	// NotifyHTTP replaces the transport to the channels of notify; nil is the ordinary one.
+	NotifyHTTP http.RoundTripper
 	// AWSCredentials replaces the SDK's chain of credentials; nil leaves it.
 	AWSCredentials aws.CredentialsProvider
 }
@@ -65,6 +67,7 @@ type App struct {
 	reloads  *reloads
 	tallies  tallies
 	gate     *access.Gate // nil before Start
+	alerts   *alerts      // nil in a run that ends by itself
 
 	// stopping ends the calls of deliveries that were replaced, see delivery.leave.
 	stopping context.Context //nolint:containedctx // it is that of goroutines which outlive their reload
@@ -155,6 +158,9 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	a.onStop("conditions", a.forgetPassing)
 	a.tellDoubts(ctx)
 	if err := a.tellLeftBehind(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.prepareAlerts(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -251,6 +257,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.pushServer().serve(ctx, a)
 	a.startCaretaker(ctx)
 	a.shareConfiguration(ctx)
+	a.startAlerts(ctx)
 	a.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "started", slog.Int("tenants", len(a.running())),
 		slog.String("version", a.opts.Version), slog.String("data_dir", a.Config().DataDir), slog.String("listen", a.Addr()),
 		slog.String("webhook", a.WebhookAddr()))

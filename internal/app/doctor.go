@@ -51,7 +51,7 @@ func (d *Doctor) Examine(ctx context.Context, tell func(checkup.Result)) error {
 			return err
 		}
 	}
-	return run(d.listeners()...)
+	return run(append(d.listeners(), d.channels()...)...)
 }
 
 // examineTenant looks at one tenant.

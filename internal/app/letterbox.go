@@ -21,8 +21,8 @@ var _ web.LetterBox = letterBox{}
 // replayed is delivered.
 func (a *App) Letters() web.LetterBox { return letterBox{a} }
 
-// filterOf turns a filter of the page into the store's.
-func filterOf(f web.LetterFilter) store.LetterFilter {
+// lettersOf turns a filter of the page into the store's.
+func lettersOf(f web.LetterFilter) store.LetterFilter {
 	return store.LetterFilter{Tenant: f.Tenant, Kind: f.Kind, Reason: f.Reason, IDs: f.IDs, Below: f.Before}
 }
 
@@ -38,7 +38,7 @@ func letterOf(l store.DeadLetter) web.Letter {
 
 // List implements web.LetterBox.
 func (b letterBox) List(ctx context.Context, f web.LetterFilter, limit int) ([]web.Letter, error) {
-	found, err := b.app.store.DeadLetters(ctx, filterOf(f), limit)
+	found, err := b.app.store.DeadLetters(ctx, lettersOf(f), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (b letterBox) Drop(ctx context.Context, f web.LetterFilter) (web.LettersMov
 // the others.
 func (b letterBox) move(ctx context.Context, f web.LetterFilter, may func(kind string) bool, do func(store.LetterFilter) (store.LettersDone, error)) (web.LettersMoved, error) {
 	var moved web.LettersMoved
-	pick, why, err := b.movable(ctx, filterOf(f), may, &moved)
+	pick, why, err := b.movable(ctx, lettersOf(f), may, &moved)
 	if err != nil {
 		return moved, err
 	}

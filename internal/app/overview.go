@@ -21,6 +21,7 @@ func (a *App) Overview(ctx context.Context) (web.Overview, error) {
 		a.tellRemoved(o.Tenants)
 		a.tellLate(o.Tenants)
 		o.Configuration = a.reloads.configuration()
+		o.Alerts = a.currentAlerts()
 	}
 	return o, err
 }
@@ -68,9 +69,15 @@ func ReadOverview(ctx context.Context, cfg *config.Config, version string) (_ we
 		return web.Overview{}, err
 	}
 	o, err := overview(ctx, r, cfg, version, running)
-	if err == nil && running {
-		o.Configuration, err = sharedConfiguration(ctx, r)
+	if err != nil {
+		return o, err
 	}
+	if running {
+		if o.Configuration, err = sharedConfiguration(ctx, r); err != nil {
+			return o, err
+		}
+	}
+	o.Alerts, err = keptAlerts(ctx, r)
 	return o, err
 }
 
@@ -197,7 +204,7 @@ func view(f store.TenantStatus, cfg *config.Config) web.Tenant {
 	v := web.Tenant{
 		DeadLetters: f.DeadLetters, DeadLetterBytes: f.DeadLetterBytes, MaxDeadLetterBytes: int64(cfg.MaxLetterBytes),
 		Letters: []web.Letters{}, Replayed: map[string]int64{}, Dropped: map[string]int64{}, Buffered: f.BufferedEvents, BufferedBytes: f.BufferedBytes,
-		NewestEvent: f.NewestDate, OldestBuffered: f.OldestDate, LastDelivery: f.LastDeliveredAt,
+		NewestEvent: f.NewestDate, OldestBuffered: f.OldestDate, LastDelivery: f.LastDeliveredAt, LastStored: f.LastStoredAt,
 		Skipped: map[string]int64{}, Rejected: map[string]int64{}, Altered: map[string]int64{},
 		Troubles: []web.Trouble{}, Gaps: []web.Gap{},
 		Retention: web.Retention{BufferMax: int64(cfg.MaxBufferBytes), Waiting: f.OldestStoredAt},

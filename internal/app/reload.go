@@ -9,6 +9,7 @@ import (
 
 	"github.com/gaplesslogs/gapless/internal/access"
 	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/notify"
 	"github.com/gaplesslogs/gapless/internal/store"
 )
 
@@ -78,6 +79,8 @@ type plan struct {
 	pagePair *certificate  // for the page, as pair
 
 	newPage, newPush bool
+
+	notify notify.Settings
 }
 
 // prepare reads a configuration and finds out whether it could be run. It changes
@@ -105,6 +108,9 @@ func (a *App) prepare(ctx context.Context, load Loader) (_ *plan, err error) {
 		}
 	}
 	if p.policy, err = a.policy(ctx, p.cfg); err != nil {
+		return nil, err
+	}
+	if p.notify, err = a.notifySettings(ctx, p.cfg); err != nil {
 		return nil, err
 	}
 	return p, a.prepareListeners(ctx, p)
@@ -209,6 +215,7 @@ func (a *App) apply(ctx context.Context, p *plan) {
 	a.startTenants(ctx, p)
 	a.wakeCaretaker()
 	a.applyListeners(ctx, p)
+	a.alerts.manager.Use(p.notify)
 	for _, t := range p.keep {
 		t.secrets.setEvery(p.cfg.Secrets.Refresh)
 	}

@@ -73,3 +73,22 @@ func (s *secrets) read(ctx context.Context, secret config.Secret) (string, error
 	}
 	return value, nil
 }
+
+// latest reads a secret now. One that cannot be read has the value that it had before.
+func (s *secrets) latest(ctx context.Context, secret config.Secret) (string, error) {
+	now, err := s.read(ctx, secret)
+	if err != nil {
+		if v, ok := s.last(secret); ok {
+			return v, nil
+		}
+	}
+	return now, err
+}
+
+// last returns the value that a secret had when it was last read.
+func (s *secrets) last(secret config.Secret) (string, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.known[secret.Reference()]
+	return v, ok
+}

@@ -36,6 +36,7 @@ type limiter struct {
 	until     time.Time // when the window ends
 	blocked   time.Time // no call before, after a 429
 	refusals  int       // 429s in a row
+	waited    time.Duration
 }
 
 // budget is the number of calls in a window that are ours: at least one, or the
@@ -65,8 +66,24 @@ func (l *limiter) wait(ctx context.Context) (waited time.Duration, err error) {
 			return waited, context.Cause(ctx)
 		case <-t.C:
 			waited += d
+			l.noteWait(d)
 		}
 	}
+}
+
+// noteWait adds to how long calls have waited.
+func (l *limiter) noteWait(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waited += d
+}
+
+// Waited returns how long calls for the log have waited for the rate limit, since the
+// client was made.
+func (c *Client) Waited() time.Duration {
+	c.limiter.mu.Lock()
+	defer c.limiter.mu.Unlock()
+	return c.limiter.waited
 }
 
 // claim takes one call out of the budget, or returns how long to wait for it.

@@ -30,6 +30,7 @@ func commands(env *Env) []*cobra.Command {
 		newEmulateCommand(env),
 		newStatusCommand(env),
 		newHealthCommand(env),
+		newNotifyCommand(env),
 		newDoctorCommand(env),
 		newTailCommand(env),
 		newQueryCommand(env),

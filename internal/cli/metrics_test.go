@@ -27,6 +27,7 @@ import (
 	"github.com/gaplesslogs/gapless/internal/auth0"
 	"github.com/gaplesslogs/gapless/internal/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/config"
+	"github.com/gaplesslogs/gapless/internal/notify"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
@@ -243,6 +244,7 @@ func describedMetrics(ctx context.Context, t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
+	notify.New(notify.Options{Registerer: reg, Logger: slog.New(slog.DiscardHandler)}, notify.Settings{})
 	descriptions := make(chan *prometheus.Desc)
 	go func() { defer close(descriptions); reg.Describe(descriptions) }()
 	out := make(map[string]string)

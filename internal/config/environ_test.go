@@ -105,6 +105,34 @@ func other(name string) string {
 	return "other"
 }
 
+// otherNotify returns a value for a variable of the section notify that is not its
+// default.
+func otherNotify(name string) string {
+	for end, value := range map[string]string{
+		"_EVERY": "9h", "_LAG": "9m", "_LAG_CRITICAL": "9h", "_FAILING": "9m", "_QUIET": "9h", "_ENDS": "9h", "_LIMITED": "9m",
+		"_USED": "0.9", "_FREE": "9GiB", "_SEVERITY": "critical", "_TENANTS": "dev", "_KINDS": "gap", "URL": "env:X", "_KEY": "env:X",
+		"_VALUE": "env:X", "_SUCCESS": "true", "_AT": "07:30", "_ZONE": "Europe/Berlin", "_ARN": "arn:aws:sns:eu-central-1:123456789012:other", "_METHOD": "POST",
+		"EMF_0_EVERY": "9m",
+	} {
+		if strings.HasSuffix(name, end) && (end != "_EVERY" || !strings.Contains(name, "EMF")) {
+			return value
+		}
+	}
+	return "other"
+}
+
+// notifyBase returns what a channel needs besides.
+func notifyBase(rest string) string {
+	kind, _, list := strings.Cut(strings.ToLower(rest), "_0_")
+	if !list {
+		return ""
+	}
+	return "notify: {" + kind + ": [" + map[string]string{
+		"slack": "{webhook_url: 'env:Y'}", "webhook": "{url: 'env:Y', headers: [{name: Y, value: 'env:Y'}]}",
+		"sns": "{topic_arn: 'arn:aws:sns:eu-central-1:123456789012:y'}", "emf": "{namespace: Y}", "heartbeat": "{url: 'env:Y'}",
+	}[kind] + "]}\n"
+}
+
 // TestEveryVariableRoundTrips sets every variable that the documentation names
 // and looks for it, and for its name as the origin, in what is printed.
 func TestEveryVariableRoundTrips(t *testing.T) {
@@ -143,6 +171,10 @@ func TestEveryVariableRoundTrips(t *testing.T) {
 		}
 		if rest, ok := strings.CutPrefix(name, "GAPLESS_TENANTS_0_REDACT_"); ok {
 			base += redactBase(rest)
+		}
+		if rest, ok := strings.CutPrefix(name, "GAPLESS_NOTIFY_"); ok {
+			base += notifyBase(rest)
+			value = otherNotify(name)
 		}
 		cfg := mustLoad(t, base, name+"="+value)
 		var out strings.Builder

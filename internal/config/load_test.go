@@ -98,6 +98,10 @@ func TestDefaults(t *testing.T) {
 		DataDir: "/data", Listen: "127.0.0.1:8080", Log: config.Log{Level: "info", Format: "auto"},
 		MaxBufferBytes: 10 << 30, MaxLetterBytes: 1 << 30, DedupWindow: 72 * time.Hour, ShutdownTimeout: 20 * time.Second,
 		Secrets: config.Secrets{Refresh: 5 * time.Minute},
+		Notify: config.Notify{Repeat: 6 * time.Hour, Thresholds: config.NotifyThresholds{
+			DeliveryLag: 15 * time.Minute, DeliveryLagCritical: time.Hour, FetchFailing: 5 * time.Minute, DestinationFailing: 10 * time.Minute,
+			Quiet: time.Hour, BufferUsed: 0.8, DiskFree: 1 << 30, CertificateEnds: 14 * 24 * time.Hour, RateLimited: 10 * time.Minute,
+		}},
 		Webhook: config.Webhook{MaxBodyBytes: 8 << 20},
 		Tenants: []config.Tenant{tenant},
 		Setup: config.Setup{
@@ -186,7 +190,7 @@ func TestFileProblems(t *testing.T) {
 		"syntax":            {"listen: [", "g.yaml:1:9: is not valid YAML: sequence end token ']' not found", ""},
 		"twice the key":     {"listen: a:1\nlisten: a:2", `g.yaml:2:1: is not valid YAML: mapping key "listen" already defined at [1:1]`, ""},
 		"two documents":     {"listen: a:1\n---\nlisten: a:2", "g.yaml: holds more than one YAML document", "Remove the lines that say ---."},
-		"a list on top":     {"- a", "g.yaml:1:1: is not a section", "Write its keys on the lines below it, further to the right: data_dir, listen, log, max_buffer_bytes, max_dead_letter_bytes, dedup_window, shutdown_timeout, aws, secrets, webhook, tenants, setup, dashboard."},
+		"a list on top":     {"- a", "g.yaml:1:1: is not a section", "Write its keys on the lines below it, further to the right: data_dir, listen, log, max_buffer_bytes, max_dead_letter_bytes, dedup_window, shutdown_timeout, aws, secrets, webhook, tenants, setup, history, dashboard, notify, ledger, verify."},
 		"text for section":  {"log: x", "g.yaml:1:1: log is not a section", "Write its keys on the lines below it, further to the right: level, format."},
 		"section for text":  {"listen: {a: b}", "g.yaml:1:1: listen is a section or a list where a single value is expected", ""},
 		"section for list":  {"tenants: {name: a}", "g.yaml:1:1: tenants is not a list", "Begin each element with a dash: - name: ..."},
@@ -197,7 +201,7 @@ func TestFileProblems(t *testing.T) {
 		"not an int":        {"tenants: [{overlap: {every: 1.5}}]", `g.yaml:1:22: tenants.0.overlap.every "1.5" is not a whole number`, "Write a number such as 10."},
 		"not a number":      {"tenants: [{rate_share: half}]", `g.yaml:1:12: tenants.0.rate_share "half" is not a number`, "Write a number such as 0.5."},
 		"merge of a scalar": {"log: {<<: x}", "g.yaml:1:9: a merge key (<<) needs an alias of a section", "Write <<: *name, with &name at the section to copy."},
-		"key nowhere known": {"zzzzzzzzzzz: 1", "g.yaml:1:1: zzzzzzzzzzz is no known key", "Known here: aws, dashboard, data_dir, dedup_window, listen, log, max_buffer_bytes, max_dead_letter_bytes, secrets, setup, shutdown_timeout, tenants, webhook."},
+		"key nowhere known": {"zzzzzzzzzzz: 1", "g.yaml:1:1: zzzzzzzzzzz is no known key", "Known here: aws, dashboard, data_dir, dedup_window, history, ledger, listen, log, max_buffer_bytes, max_dead_letter_bytes, notify, secrets, setup, shutdown_timeout, tenants, webhook."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -80,6 +80,7 @@ func (l *loader) validate() {
 	l.checkHistory(c.History)
 	l.checkQueues()
 	l.checkSetup(&c.Setup)
+	l.checkNotify(c)
 }
 
 // checkLeaf checks a value against the tags of its field.

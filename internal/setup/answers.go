@@ -46,8 +46,10 @@ type Answers struct {
 	// Types are the event codes of the filter.
 	Types []string
 	// Slack says that the extension told Slack of its runs, and SlackSuccess that
-	// it did so of those that went well too.
+	// it did so of those that went well too. ReportAt is when it sent its daily report,
+	// as 16:00.
 	Slack, SlackSuccess bool
+	ReportAt            string
 }
 
 // A place is somewhere that gapless runs.

@@ -193,7 +193,7 @@ func takers() map[string]taker {
 		"LOG_TYPES":                  takeTypes,
 		"SLACK_INCOMING_WEBHOOK_URL": takeSlack,
 		"SLACK_SEND_SUCCESS":         takeSlackSuccess,
-		"DAILY_REPORT_TIME":          notTaken("This version of gapless sends no daily report; gapless status and /metrics have the figures."),
+		"DAILY_REPORT_TIME":          takeReport,
 		"CLOUDWATCH_LOG_GROUP_NAME":  takeText("cloudwatch.log_group", "", func(a *Answers) *string { return &a.LogGroup }),
 		"CLOUDWATCH_LOG_STREAM_NAME": takeText("cloudwatch.log_stream", "gapless may write into the old stream. Its events keep the time at which the extension sent them.", func(a *Answers) *string { return &a.LogStream }),
 		"AWS_ACCESS_KEY_ID":          notTaken("No key is copied. Give gapless a role if it runs on AWS; else set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in its environment, of a new key, as Auth0 has known this one. docs/security.md has the policy."),
@@ -340,16 +340,47 @@ func takeTypes(a *Answers, value string) Change {
 	return Change{Became: "filter.types: " + shown(strings.Join(a.Types, ", ")), Why: "As in the extension an event goes on that LOG_TYPES or LOG_LEVEL names. What is left out is counted."}
 }
 
-// takeSlack keeps the place of the webhook of Slack.
+// takeSlack has alerts told to Slack, by a reference to the URL.
 func takeSlack(a *Answers, _ string) Change {
 	a.Slack = true
-	return Change{Became: "notify.slack.webhook_url, commented out", Why: "This version of gapless does not notify. The URL is a secret and is not copied: keep it as SLACK_INCOMING_WEBHOOK_URL in the environment."}
+	return Change{Became: "notify.slack.webhook_url: " + slackReference, Why: "The URL is a secret and is not copied: set it as SLACK_INCOMING_WEBHOOK_URL in the environment of gapless. gapless tells Slack when something is wrong, once, and when it is over; the extension was silent when it hung."}
 }
 
-// takeSlackSuccess keeps whether good runs are told.
+// slackReference is where the URL of the incoming webhook is kept.
+const slackReference = "env:SLACK_INCOMING_WEBHOOK_URL"
+
+// takeSlackSuccess keeps whether it is told that all goes well. The URL comes before it,
+// by its name.
 func takeSlackSuccess(a *Answers, value string) Change {
-	a.Slack, a.SlackSuccess = true, strings.EqualFold(value, "true")
-	return Change{Became: "notify.slack.send_success: " + strconv.FormatBool(a.SlackSuccess) + ", commented out", Why: "This version of gapless does not notify; gapless status says how it is doing."}
+	if !a.Slack {
+		return Change{Became: "nothing", Why: "There is no SLACK_INCOMING_WEBHOOK_URL."}
+	}
+	a.SlackSuccess = strings.EqualFold(value, "true")
+	c := Change{Became: "notify.slack.success: " + strconv.FormatBool(a.SlackSuccess)}
+	if a.SlackSuccess {
+		c.Why = "Such a message comes every 6 hours, not with each run, as gapless has none; success_every sets it."
+	}
+	return c
+}
+
+// takeReport takes the hour of the daily report.
+func takeReport(a *Answers, value string) Change {
+	hour, rest, _ := strings.Cut(value, ":")
+	h, err := strconv.Atoi(hour)
+	if rest == "" {
+		rest = "00"
+	}
+	if m, merr := strconv.Atoi(rest); err != nil || merr != nil || len(rest) != 2 || h < 0 || h > 23 || m < 0 || m > 59 {
+		return Change{Became: dropped, Why: "It is no hour of the day. report_at of a channel of notify sets a time."}
+	}
+	a.ReportAt = fmt.Sprintf("%02d:%s", h, rest)
+	now := func(a Answers) string {
+		if !a.Slack {
+			return dropped + ", as there is no SLACK_INCOMING_WEBHOOK_URL"
+		}
+		return "notify.slack.report_at: " + a.ReportAt
+	}
+	return Change{Became: now(*a), now: now, Why: "It is taken for a time in UTC; report_zone sets another zone."}
 }
 
 // Differences returns what gapless does differently from the old extension, whatever

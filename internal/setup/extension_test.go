@@ -82,7 +82,7 @@ func TestTakeOver(t *testing.T) {
 	a, changes := setup.TakeOver(t.Context(), extensionSettings())
 	want := setup.Answers{
 		Domain: "dev-tenant.us.auth0.com", LogGroup: "auth0", LogStream: "logs-1", Region: "us-west-2", StartFrom: "90020230101000000000",
-		MinLevel: "3", Types: []string{"s", "f"}, Slack: true, SlackSuccess: true,
+		MinLevel: "3", Types: []string{"s", "f"}, Slack: true, SlackSuccess: true, ReportAt: "16:00",
 	}
 	if d := cmp.Diff(want, a); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -102,7 +102,8 @@ func TestTakeOver(t *testing.T) {
 		"AUTH0_DOMAIN": "domain: dev-tenant.us.auth0.com", "AUTH0_CLIENT_ID": "not taken over", "BATCH_SIZE": "not taken over",
 		"START_FROM": `start_from: "90020230101000000000"`, "LOG_LEVEL": "filter.min_level: 3", "LOG_TYPES": `filter.types: "s, f"`,
 		"CLOUDWATCH_LOG_GROUP_NAME": "cloudwatch.log_group: new", "CLOUDWATCH_LOG_STREAM_NAME": "cloudwatch.log_stream: logs-1",
-		"AWS_SECRET_KEY": "not taken over", "AWS_REGION": "aws.region: us-west-2", "SLACK_SEND_SUCCESS": "notify.slack.send_success: true, commented out",
+		"AWS_SECRET_KEY": "not taken over", "AWS_REGION": "aws.region: us-west-2", "SLACK_SEND_SUCCESS": "notify.slack.success: true",
+		"SLACK_INCOMING_WEBHOOK_URL": "notify.slack.webhook_url: env:SLACK_INCOMING_WEBHOOK_URL", "DAILY_REPORT_TIME": "notify.slack.report_at: 16:00",
 		"MY_KEY": "not taken over",
 	} {
 		if became[setting] != want {
@@ -112,7 +113,7 @@ func TestTakeOver(t *testing.T) {
 	if len(became) != len(extensionSettings()) || changes[len(changes)-1].Setting != "MY_KEY" {
 		t.Errorf("got %v", changes)
 	}
-	if file := string(a.File()); strings.Contains(file+all.String(), "canary") || !strings.Contains(file, "\n#    send_success: true\n") || !strings.Contains(file, "#    webhook_url: env:") {
+	if file := string(a.File()); strings.Contains(file+all.String(), "canary") || !strings.Contains(file, "\n      success: true\n      report_at: \"16:00\"\n") || !strings.Contains(file, "    - webhook_url: env:SLACK_INCOMING_WEBHOOK_URL\n") {
 		t.Errorf("got\n%s\n%s", file, all.String())
 	}
 	checkFile(t, a)
@@ -140,7 +141,10 @@ func TestTakeOverOddSettings(t *testing.T) {
 		{"START_FROM", "yesterday", "not taken over", setup.Answers{}},
 		{"START_FROM", "24h", "not taken over", setup.Answers{}},
 		{"CLOUDWATCH_LOG_STREAM_NAME", "{x}", "not taken over", setup.Answers{}},
-		{"SLACK_SEND_SUCCESS", "false", "notify.slack.send_success: false, commented out", setup.Answers{Slack: true}},
+		{"SLACK_SEND_SUCCESS", "true", "nothing", setup.Answers{}},
+		{"SLACK_INCOMING_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/x", "notify.slack.webhook_url: env:SLACK_INCOMING_WEBHOOK_URL", setup.Answers{Slack: true}},
+		{"DAILY_REPORT_TIME", "25", "not taken over", setup.Answers{}},
+		{"DAILY_REPORT_TIME", "7", "not taken over, as there is no SLACK_INCOMING_WEBHOOK_URL", setup.Answers{ReportAt: "07:00"}},
 		{"AUTH0_DOMAIN", "https://a.example.com/", "domain: a.example.com", setup.Answers{Domain: "a.example.com"}},
 	} {
 		a, changes := setup.TakeOver(t.Context(), map[string]string{c.setting: c.value})

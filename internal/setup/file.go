@@ -17,17 +17,6 @@ const fileHead = `# The configuration of gapless, written by "gapless init".
 # env:NAME, file:PATH, aws-secretsmanager:NAME-OR-ARN[#KEY] or aws-ssm:NAME-OR-ARN.
 `
 
-// slackBlock is written as later versions are to read it.
-const slackBlock = `
-# Slack, as the old extension had it. This version of gapless does not notify and
-# refuses keys that it does not know, so leave the # until one does. The URL is a
-# secret: keep it in a variable.
-#notify:
-#  slack:
-#    webhook_url: env:SLACK_INCOMING_WEBHOOK_URL
-#    send_success: %t
-`
-
 // commentWidth is how wide comments are, without their indent.
 const commentWidth = 84
 
@@ -45,7 +34,7 @@ func (a Answers) File() []byte {
 	w.tenant(a)
 	w.setup(at)
 	if a.Slack {
-		fmt.Fprintf(&w.out, slackBlock, a.SlackSuccess)
+		w.slack(a, at)
 	}
 	return []byte(w.out.String())
 }
@@ -166,6 +155,22 @@ func (w *writer) webhook(a Answers) {
 	w.section("webhook.tls", "")
 	w.set("webhook.tls.cert_file", a.CertFile, "")
 	w.set("webhook.tls.key_file", a.KeyFile, "")
+}
+
+// slack writes the channel of Slack that the old extension had.
+func (w *writer) slack(a Answers, at place) {
+	note := "The URL of the incoming webhook is a secret: keep it in the variable."
+	if at.once {
+		note += " A run that ends by itself tells nobody: its exit code does."
+	}
+	w.section("notify", note)
+	w.out.WriteString("  slack:\n    - webhook_url: " + slackReference + "\n")
+	fmt.Fprintf(&w.out, "      success: %t\n", a.SlackSuccess)
+	if a.ReportAt != "" {
+		w.out.WriteString("      report_at: \"" + a.ReportAt + "\"\n")
+	} else {
+		w.out.WriteString("      #report_at: \"09:00\"\n")
+	}
 }
 
 // setup writes what "gapless setup" makes an identity for.

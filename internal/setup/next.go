@@ -24,7 +24,11 @@ func (a Answers) Next(file string, found bool) []string {
 		file = config.DefaultFile
 		lines = append(lines, "# Keep what was printed as "+file+".")
 	}
-	for _, ref := range []string{a.ClientSecret, a.PrivateKey, a.WebhookToken} {
+	refs := []string{a.ClientSecret, a.PrivateKey, a.WebhookToken}
+	if a.Slack {
+		refs = append(refs, slackReference)
+	}
+	for _, ref := range refs {
 		lines = append(lines, fetch(ref, at)...)
 	}
 	with := " --config " + file

@@ -94,6 +94,8 @@ type Tenant struct {
 	NewestEvent    time.Time `json:"newest_event"`
 	OldestBuffered time.Time `json:"oldest_buffered"`
 	LastDelivery   time.Time `json:"last_delivery"`
+	// LastStored is when a new event was last stored.
+	LastStored time.Time `json:"-"`
 
 	// Destinations are the further ones. What is above of delivery is of the main one,
 	// so that no figure counts an event twice.
