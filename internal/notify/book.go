@@ -29,7 +29,7 @@ const (
 
 // A Book remembers conditions. It is not safe for concurrent use.
 type Book struct {
-	// Active are the conditions that hold, told or not yet, and Ended those that were told
+	// active are the conditions that hold, told or not yet, and ended those that were told
 	// and are over, the latest last.
 	active map[string]*Alert
 	ended  []*Alert
@@ -169,7 +169,11 @@ func (b *Book) alerts() []Alert {
 func (b *Book) pending(channel string, since time.Time, wants func(*Alert) bool) []Notice {
 	var out []Notice
 	add := func(a *Alert) {
-		if state := a.next(channel, since); state != "" && wants(a) {
+		state := a.next(channel, since)
+		if state == "" {
+			return
+		}
+		if wants(a) || state == StateEnded && a.Marks[channel].Round > 0 { // who was told hears of the end, however little it was then
 			out = append(out, Notice{a.copied(), state})
 		}
 	}

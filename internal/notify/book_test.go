@@ -121,6 +121,33 @@ func TestWorseIsToldAtOnce(t *testing.T) {
 	p.want(t, "30s firing warning delivery_lag", "2m0s still critical delivery_lag")
 }
 
+// TestEndIsToldToWhoWasTold has the severity fall below that of a channel before the end.
+func TestEndIsToldToWhoWasTold(t *testing.T) {
+	t.Parallel()
+	p := newTape()
+	critical := func(a *Alert) bool { return a.Severity == Critical }
+	hear := func() (out []string) {
+		list := p.book.pending("critical", p.start, critical)
+		for _, n := range list {
+			out = append(out, n.State)
+		}
+		p.book.told("critical", list)
+		return out
+	}
+	var got []string
+	for _, severity := range []Severity{Warning, Critical, Warning, ""} {
+		if severity == "" {
+			p.play(time.Minute)
+		} else {
+			p.play(time.Minute, Finding{Kind: KindDeliveryLag, Severity: severity})
+		}
+		got = append(got, hear()...)
+	}
+	if diff := cmp.Diff([]string{StateFiring, StateEnded}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestHappeningIsToldOnce has a gap that is no news after a day, and one that is healed.
 func TestHappeningIsToldOnce(t *testing.T) {
 	t.Parallel()

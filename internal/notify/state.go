@@ -63,7 +63,7 @@ func ReadAlerts(text []byte) ([]Alert, error) {
 	return out, nil
 }
 
-// keep returns what is to be kept. The caller holds mu.
+// state returns what is to be kept. The caller holds mu.
 func (m *Manager) state() ([]byte, error) {
 	s := state{Version: stateVersion, Ended: m.book.ended, Serial: m.book.serial, Memory: m.memory, Raised: m.raised, Channels: m.known}
 	for _, a := range m.book.active {
