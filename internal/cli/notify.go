@@ -20,6 +20,7 @@ func newNotifyCommand(env *Env) *cobra.Command {
 		GroupID: groupExport,
 		Short:   "Try the channels that alerts go to",
 		Long:    "Works with the channels of the section notify, which are told when something is\nwrong with the export, and when it is over. docs/alerts.md says of what.",
+		Example: "  gapless notify test --config gapless.yaml",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ func TestNotifyDefaults(t *testing.T) {
 	if n.Slack[0].Name != "slack" || n.Webhook[0].Name != "webhook" || n.EMF[0].Name != "emf" || n.Heartbeat[0].Name != "heartbeat" {
 		t.Errorf("names: %+v", n)
 	}
-	if n.Slack[0].Success || n.Slack[0].SuccessEvery != 6*time.Hour || n.EMF[0].LogGroup != "/gapless/metrics" || n.Heartbeat[0].Method != "GET" {
+	if n.Slack[0].Success || n.Slack[0].SuccessEvery != 6*time.Hour || n.EMF[0].LogGroup != "/gapless/metrics" || n.Heartbeat[0].Method != http.MethodGet {
 		t.Errorf("defaults: %+v", n)
 	}
 	if _, _, _, ok := n.Slack[0].Clock(); ok {

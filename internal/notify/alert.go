@@ -1,6 +1,9 @@
 package notify
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // An Alert is a condition of which people are told.
 type Alert struct {
@@ -51,10 +54,7 @@ func (a *Alert) silentEnd() bool { return !a.Until.IsZero() && !a.Ended.Before(a
 // copied returns a copy that shares nothing.
 func (a *Alert) copied() Alert {
 	c := *a
-	c.Marks = make(map[string]Mark, len(a.Marks))
-	for name, m := range a.Marks {
-		c.Marks[name] = m
-	}
+	c.Marks = maps.Clone(a.Marks)
 	return c
 }
 

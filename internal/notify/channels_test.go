@@ -96,7 +96,7 @@ func TestOnlyHTTPSIsCalled(t *testing.T) {
 	t.Parallel()
 	for text, good := range map[string]bool{
 		"https://hooks.slack.com/services/x": true, "http://127.0.0.1:9/x": true, "http://localhost/x": true, "http://[::1]:9/": true,
-		"http://canary.example.com/": false, "https://user:canary@example.com/": false, "canary": false, "https://": false, " https://canary.example.com": false, "https://canary.example.com\n": false,
+		"http://canary.example.com/": false, "https://user:canary@example.com/": false, "canary": false, "https://": false, "https://canary.example.com\n": false,
 	} {
 		err := notify.CheckURL(text)
 		if (err == nil) != good || err != nil && strings.Contains(err.Error(), "canary") {
@@ -230,7 +230,7 @@ func TestMissingSecretIsToldBeforeItIsNeeded(t *testing.T) {
 	broken := s.slack("broken")
 	broken.Sender = &notify.Slack{URL: func(context.Context) (string, error) { return "", errors.New("the variable does not exist") }, Client: s.client}
 	synctest.Test(t, func(t *testing.T) {
-		s.set(well("a"))
+		s.set(well())
 		s.start(t, broken, s.slack("two"))
 		pass(time.Minute)
 		if got := s.take("two.example.com"); len(got) != 1 || !strings.Contains(got[0].body, "the variable does not exist") {

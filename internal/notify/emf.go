@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,8 +30,8 @@ type EMF struct {
 
 // A metric is one of a line: its name and unit.
 type metric struct {
-	Name string `json:"Name"`
-	Unit string `json:"Unit"`
+	Name string `json:"Name"` //nolint:tagliatelle // as CloudWatch has it
+	Unit string `json:"Unit"` //nolint:tagliatelle // likewise
 }
 
 // emfMetrics are those of a tenant. Counts since the data directory was made have Total
@@ -141,7 +140,7 @@ func (e *EMF) create(ctx context.Context) error {
 	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); missing {
 		_, err := e.API.CreateLogGroup(ctx, &logs.CreateLogGroupInput{LogGroupName: aws.String(e.Group)})
 		if err := unlessExists(err); err != nil {
-			return e.Explain(fmt.Sprintf("create the log group %s", e.Group), "CreateLogGroup", err)
+			return e.Explain("create the log group "+e.Group, "CreateLogGroup", err)
 		}
 		if err := stream(); err != nil {
 			return e.Explain("create the log stream "+e.Stream, "CreateLogStream", err)

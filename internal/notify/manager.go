@@ -218,7 +218,7 @@ func (m *Manager) look(ctx context.Context) {
 	now := time.Now()
 	m.mu.Lock()
 	if err != nil {
-		m.cannotLook(now, err)
+		m.cannotLook(ctx, now, err)
 	} else {
 		m.take(now, s)
 	}
@@ -228,12 +228,12 @@ func (m *Manager) look(ctx context.Context) {
 
 // cannotLook notes that the figures could not be read. Nothing is known then of what was
 // on; only that is judged. The caller holds mu.
-func (m *Manager) cannotLook(now time.Time, err error) {
+func (m *Manager) cannotLook(ctx context.Context, now time.Time, err error) {
 	if m.blind.IsZero() {
 		m.blind = now
 	}
 	if m.blindErr == nil || m.blindErr.Error() != err.Error() {
-		m.opts.Logger.LogAttrs(context.Background(), slog.LevelWarn, "the figures for alerts cannot be read, trying again", slog.Any("error", err))
+		m.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "the figures for alerts cannot be read, trying again", slog.Any("error", err))
 	}
 	m.blindErr = err
 	f := Finding{

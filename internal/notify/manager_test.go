@@ -147,11 +147,11 @@ func figures(t *testing.T, reg *prometheus.Registry, name string) (out []string)
 			if f.GetName() != name {
 				continue
 			}
-			line := name
+			line := []string{name}
 			for _, l := range m.GetLabel() {
-				line += " " + l.GetValue()
+				line = append(line, l.GetValue())
 			}
-			out = append(out, fmt.Sprintf("%s = %v", line, m.GetGauge().GetValue()+m.GetCounter().GetValue()))
+			out = append(out, fmt.Sprintf("%s = %v", strings.Join(line, " "), m.GetGauge().GetValue()+m.GetCounter().GetValue()))
 		}
 	}
 	return out
@@ -230,8 +230,9 @@ func fails(name string) notify.Tenant {
 	return notify.Tenant{Name: name, Troubles: []notify.Trouble{{Part: "poll", Class: "unauthorized", Message: "get access token: access_denied", Hint: "Set the secret.", Since: time.Now()}}}
 }
 
-func well(name string) notify.Tenant {
-	return notify.Tenant{Name: name, Checkpoint: "9002", Queues: []notify.Queue{{}}}
+// well is the tenant a while it has no trouble.
+func well() notify.Tenant {
+	return notify.Tenant{Name: "a", Checkpoint: "9002", Queues: []notify.Queue{{}}}
 }
 
 // pass lets time pass.
@@ -247,7 +248,7 @@ func TestSlackHearsOfTroubleAndItsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		s.set(well("a"))
+		s.set(well())
 		s.start(t, s.slack("slack"))
 		pass(time.Hour)
 		if got := s.take("slack.example.com"); len(got) != 0 {
@@ -269,7 +270,7 @@ func TestSlackHearsOfTroubleAndItsEnd(t *testing.T) {
 		if got := s.take("slack.example.com"); len(got) != 0 {
 			t.Errorf("it was told again: %v", texts(t, got))
 		}
-		s.set(well("a"))
+		s.set(well())
 		pass(time.Minute)
 		got = s.take("slack.example.com")
 		if diff := cmp.Diff([]string{"gapless: ended: a: Credentials are refused"}, texts(t, got)); diff != "" {
@@ -386,11 +387,11 @@ func TestChannelThatNeedsAPersonIsToldAtOnce(t *testing.T) {
 		s.set(fails("a"))
 		s.start(t, s.slack("one"), s.slack("two"))
 		pass(time.Minute)
-		all := "" // in one message or in two, as both are due in the same second
+		var bodies []string // in one message or in two, as both are due in the same second
 		for _, got := range s.take("two.example.com") {
-			all += got.body
+			bodies = append(bodies, got.body)
 		}
-		if strings.Count(all, "HTTP 404") != 1 || !strings.Contains(all, "The URL leads nowhere any more") {
+		if all := strings.Join(bodies, "\n"); strings.Count(all, "HTTP 404") != 1 || !strings.Contains(all, "The URL leads nowhere any more") {
 			t.Errorf("the other was told %s", all)
 		}
 		s.stop(t)
@@ -460,7 +461,7 @@ func TestUseTakesOtherChannels(t *testing.T) {
 		}
 		s.settings.Channels = nil
 		s.manager.Use(s.settings)
-		s.set(well("a"))
+		s.set(well())
 		pass(time.Hour)
 		if n := len(s.take("one.example.com")) + len(s.take("two.example.com")); n != 0 {
 			t.Error("channels that are gone were told")
@@ -477,7 +478,7 @@ func TestRaisedHoldsUntilCleared(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		s.set(well("a"))
+		s.set(well())
 		s.start(t, s.slack("slack"))
 		s.manager.Raise(notify.Finding{Kind: notify.KindVerify, Tenant: "a", Message: "3 events are missing", Hint: "gapless verify --repair"})
 		pass(time.Minute)
@@ -504,7 +505,7 @@ func TestBlindnessIsAnAlert(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		s.set(well("a"))
+		s.set(well())
 		s.start(t, s.slack("slack"))
 		pass(time.Minute)
 		s.mu.Lock()
@@ -530,7 +531,7 @@ func TestHeartbeatStopsWhenUnwell(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage()
-		s.set(well("a"))
+		s.set(well())
 		s.start(t,
 			notify.Channel{Name: "beat", Filter: notify.Filter{Severity: notify.Critical}, Every: time.Minute, Beater: &notify.Heartbeat{
 				URL: literal("https://beat.example.com/" + canary), Method: http.MethodGet, Client: s.client, Agent: "gapless/test",
@@ -551,7 +552,7 @@ func TestHeartbeatStopsWhenUnwell(t *testing.T) {
 		if n, m, k := len(s.take("beat.example.com")), len(s.take("both.example.com")), len(s.take("fail.example.com")); n != 0 || m != 0 || k != 10 {
 			t.Errorf("while it fails: %d beats, %d and %d of failure", n, m, k)
 		}
-		s.set(well("a"))
+		s.set(well())
 		pass(2 * time.Minute)
 		s.take("fail.example.com")
 		pass(10 * time.Minute)
@@ -571,7 +572,7 @@ func TestReportsAndSuccess(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) { // begins at midnight of 1 January 2000 in UTC
 		s := newStage()
-		a := well("a")
+		a := well()
 		a.Fetched, a.Queues[0].Delivered = 1000, 900
 		s.set(a)
 		day, run := s.slack("day"), s.slack("run")

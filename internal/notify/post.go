@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -113,9 +114,7 @@ func (r request) make(ctx context.Context) (*http.Request, error) {
 	if err != nil { // its text quotes the URL
 		return nil, &SendError{Text: errURL.Error(), Lasting: true, Misconfigured: true}
 	}
-	for name, values := range r.plain {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.plain)
 	req.Header.Set("User-Agent", r.agent)
 	for _, h := range r.headers {
 		v, err := h.Value(ctx)

@@ -50,7 +50,7 @@ func (c Channel) report(s Snapshot, from Base, alerts []Alert) *Report {
 		if !c.covers(t.Name) {
 			continue
 		}
-		r.Tenants = append(r.Tenants, tenantReport(t, from, s.At))
+		r.Tenants = append(r.Tenants, tenantReport(t, from))
 	}
 	for _, a := range alerts {
 		switch {
@@ -66,7 +66,7 @@ func (c Channel) report(s Snapshot, from Base, alerts []Alert) *Report {
 
 // tenantReport is the report of a tenant. One that was not there before counts from its
 // beginning.
-func tenantReport(t *Tenant, from Base, at time.Time) TenantReport {
+func tenantReport(t *Tenant, from Base) TenantReport {
 	now, then := countsOf(t), from.Tenants[t.Name]
 	since := func(now, then int64) int64 {
 		if now < then {

@@ -120,7 +120,7 @@ func (w *worker) probe(ctx context.Context) {
 	w.m.mu.Lock()
 	defer w.m.mu.Unlock()
 	if err == nil {
-		w.recover()
+		w.recover(ctx)
 		return
 	}
 	w.fail(ctx, now, err)
@@ -222,7 +222,7 @@ func (w *worker) settle(ctx context.Context, err error, done func()) {
 	if err == nil {
 		done()
 		w.m.metrics.sent(w.Name)
-		w.recover()
+		w.recover(ctx)
 		return
 	}
 	if ctx.Err() != nil {
@@ -254,11 +254,11 @@ func (w *worker) fail(ctx context.Context, now time.Time, err error) {
 }
 
 // recover notes that the channel works. The caller holds the mu.
-func (w *worker) recover() {
+func (w *worker) recover(ctx context.Context) {
 	if w.failing == nil {
 		return
 	}
-	w.m.opts.Logger.LogAttrs(context.Background(), slog.LevelInfo, "a channel of notify works again", slog.String("channel", w.Name), slog.Int("failures", w.failing.tries))
+	w.m.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "a channel of notify works again", slog.String("channel", w.Name), slog.Int("failures", w.failing.tries))
 	w.failing = nil
 	w.m.metrics.failing(w.Name, false)
 }
