@@ -36,6 +36,8 @@ type Options struct {
 	Import *Import
 	// Repair, when not nil, is all that the App does.
 	Repair *Repair
+	// Backfill, when not empty, is the id of the backfill that is all that the App does.
+	Backfill string
 	// DryRun, when not nil, hears what the App would send; nothing is.
 	DryRun *DryRun
 	// Listener is used in place of Config.Listen; nil opens one. Start takes it over.
@@ -86,7 +88,8 @@ type App struct {
 	page     *pageServer    // nil without a listener
 	push     *webhookServer // nil when nobody pushes
 
-	once once
+	once      once
+	backfills *backfills // nil where none is done
 }
 
 // cleanup undoes a start.
@@ -150,6 +153,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		a.tenants = append(a.tenants, built)
 	}
 	a.once.expect(opts.tenants())
+	a.prepareBackfills()
 	if r := opts.Repair; r != nil {
 		if err := r.store(ctx, a, a.tenants[0]); err != nil {
 			return nil, err
@@ -228,7 +232,7 @@ func (a *App) gatherer() prometheus.Gatherer {
 		for _, t := range slices.Concat(a.running(), a.leftovers()) {
 			all = append(all, t.registry)
 		}
-		return all
+		return append(all, a.laneRegistries()...)
 	}
 	return prometheus.GathererFunc(lazily(registries, prometheus.Gatherers.Gather))
 }
@@ -258,6 +262,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.startCaretaker(ctx)
 	a.shareConfiguration(ctx)
 	a.startAlerts(ctx)
+	a.startBackfills(ctx)
 	a.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "started", slog.Int("tenants", len(a.running())),
 		slog.String("version", a.opts.Version), slog.String("data_dir", a.Config().DataDir), slog.String("listen", a.Addr()),
 		slog.String("webhook", a.WebhookAddr()))
@@ -299,13 +304,23 @@ func together(ctx context.Context, list []*tenant, do func(*tenant, context.Cont
 	return nil
 }
 
-// Done is closed when an App made with Once, Import or Repair has finished; Err then says
+// Done is closed when an App made with Once, Import, Repair or Backfill has finished; Err then says
 // how.
-func (a *App) Done() <-chan struct{} { return a.once.done }
+func (a *App) Done() <-chan struct{} {
+	if a.opts.Backfill != "" {
+		return a.backfills.finished
+	}
+	return a.once.done
+}
 
-// Err returns why an App made with Once, Import or Repair ended before all was delivered; nil when
+// Err returns why an App made with Once, Import, Repair or Backfill ended before all was delivered; nil when
 // all was.
-func (a *App) Err() error { return a.once.result() }
+func (a *App) Err() error {
+	if a.opts.Backfill != "" {
+		return a.backfills.result()
+	}
+	return a.once.result()
+}
 
 // Broken is closed when the store turned out to be damaged, or was taken away: no
 // event can be kept any more, and the App should be stopped. BrokenErr says what was

@@ -35,6 +35,8 @@ type childSpec struct {
 	LogStream                               string
 	InFlight                                int
 	Webhook, Token                          string // of a child that is pushed to alone
+	StartFrom                               string // empty for the default
+	Backfill                                string // all that it does, if it is set
 }
 
 // config is what a person would write down for it.
@@ -46,6 +48,9 @@ func (c childSpec) config() (*config.Config, error) {
 	t.CloudWatch.InFlight, t.CloudWatch.Linger = c.InFlight, 10*time.Millisecond
 	t.CloudWatch.LogStream = c.LogStream
 	t.CloudWatch.InDoubtWait = 0 // the emulator shows at once what it has taken
+	if c.StartFrom != "" {
+		t.StartFrom = c.StartFrom
+	}
 	cfg.Tenants = []config.Tenant{t}
 	var err error
 	if c.Webhook != "" {
@@ -64,7 +69,7 @@ func (c childSpec) open(ctx context.Context, once bool) (*app.App, error) {
 		return nil, err
 	}
 	return app.New(ctx, app.Options{
-		Config: cfg, Logger: slog.New(slog.DiscardHandler), Once: once,
+		Config: cfg, Logger: slog.New(slog.DiscardHandler), Once: once, Backfill: c.Backfill,
 		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),
 	})
 }

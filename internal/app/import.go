@@ -77,6 +77,8 @@ func (o Options) tenants() []config.Tenant {
 		only = o.Import.tenant
 	case o.Repair != nil:
 		only = o.Repair.tenant
+	case o.Backfill != "":
+		only = o.backfillOf()
 	default:
 		return o.Config.Tenants
 	}
@@ -84,7 +86,7 @@ func (o Options) tenants() []config.Tenant {
 }
 
 // once reports whether the App ends by itself.
-func (o Options) once() bool { return o.Once || o.Import != nil || o.Repair != nil }
+func (o Options) once() bool { return o.Once || o.Import != nil || o.Repair != nil || o.Backfill != "" }
 
 // beginImport forgets what a run before has said of the loops of an import, and
 // notes the figures from which it counts.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -37,7 +38,11 @@ type wanted struct {
 	cw     *config.CloudWatch
 	filter config.Filter // on the way out
 	redact config.Redact
+	label  string // in metrics; empty for the name
 }
+
+// metricsName is the value of the label "destination".
+func (w wanted) metricsName() string { return cmp.Or(w.label, w.name) }
 
 // wantedOf lists the outlets of a tenant, the main one first. What its filter and
 // redaction do is done before the disk.
@@ -56,6 +61,9 @@ func (a *App) addOutlets(ctx context.Context, t config.Tenant, built *tenant, me
 	var others []store.Sink
 	for _, d := range t.Destinations {
 		others = append(others, store.Sink{Name: d.Name, SkipWhenFull: d.WhenFull == "skip"})
+	}
+	for _, lane := range lanesOf(&t) {
+		others = append(others, store.Sink{Name: lane})
 	}
 	if err := built.buffer.UseSinks(ctx, others); err != nil {
 		return err
@@ -116,7 +124,7 @@ func (a *App) sink(ctx context.Context, tenant string, w wanted, o *outlet) (_ p
 		return d.sink(tenant, w.config())
 	}
 	o.sink, err = cloudwatch.New(ctx, w.config(), cloudwatch.Deps{
-		Logger: o.logger, Registerer: o.tenant.registry, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: tenant, Destination: w.name,
+		Logger: o.logger, Registerer: o.tenant.registry, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: tenant, Destination: w.metricsName(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up CloudWatch Logs: %w", err)
@@ -144,7 +152,7 @@ func (a *App) outbound(ctx context.Context, t config.Tenant, w wanted, o *outlet
 	}
 	out := &pipeline.Outbound{Sink: sink, Shape: shape, Growth: growth}
 	if w.name != "" {
-		if out.Transforms, err = o.tenant.filter(ctx, w.name, w.filter, o.logger); err != nil {
+		if out.Transforms, err = o.tenant.filter(ctx, o.name, w.filter, o.logger); err != nil {
 			return nil, err
 		}
 	}

@@ -94,6 +94,10 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 	for _, f := range figures {
 		byName[f.Tenant] = f
 	}
+	backfills, err := readBackfills(ctx, r, cfg.DataDir)
+	if err != nil {
+		return web.Overview{}, fmt.Errorf("read the backfills: %w", err)
+	}
 	o := web.Overview{Version: version, At: time.Now().UTC(), Running: running, Tenants: []web.Tenant{}}
 	for _, t := range cfg.Tenants {
 		v := view(byName[t.Name], cfg)
@@ -104,6 +108,7 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 			v.Retention.Seconds = int64(kept / time.Second)
 		}
 		v.Push.Checked = t.Polls() && t.Pushed()
+		v.Backfills = viewBackfills(backfills, &t, byName[t.Name])
 		v.Judge(running)
 		v.Assess(o.At, running)
 		o.Tenants = append(o.Tenants, v)
@@ -130,7 +135,7 @@ func placeOf(tenant string, cw *config.CloudWatch) string {
 // addDestinations puts the further destinations of the configuration in front of those
 // that are not in it any more; of these the ones for which nothing waits are left out.
 func addDestinations(v *web.Tenant, t *config.Tenant) {
-	known := v.Destinations
+	known := slices.DeleteFunc(v.Destinations, func(d web.Destination) bool { return isLane(d.Name) && configuredLane(t, d.Name) })
 	v.Destinations = []web.Destination{}
 	for i := range t.Destinations {
 		c := &t.Destinations[i]
@@ -146,6 +151,11 @@ func addDestinations(v *web.Tenant, t *config.Tenant) {
 			v.Destinations = append(v.Destinations, d)
 		}
 	}
+}
+
+// configuredLane reports whether a sink of backfills is that of a configured destination.
+func configuredLane(t *config.Tenant, name string) bool {
+	return t.Name != "" && slices.Contains(lanesOf(t), name)
 }
 
 // newDestination returns a destination of which nothing is known.
@@ -252,6 +262,44 @@ func view(f store.TenantStatus, cfg *config.Config) web.Tenant {
 	}
 	for _, g := range f.Gaps {
 		v.Gaps = append(v.Gaps, web.Gap{FromID: g.FromID, FromTime: g.FromTime, ToID: g.ToID, ToTime: g.ToTime, Reason: g.Reason, Recorded: g.RecordedAt, Healed: g.HealedAt})
+	}
+	return v
+}
+
+// viewBackfills lists those of a tenant that have not ended, and the last one that has.
+func viewBackfills(list []BackfillState, t *config.Tenant, f store.TenantStatus) (out []web.Backfill) {
+	var last *BackfillState
+	for i := range list {
+		s := &list[i]
+		switch {
+		case s.Tenant != t.Name:
+		case s.Phase.Ended():
+			if last == nil || !s.Ended.Before(last.Ended) {
+				last = s
+			}
+		default:
+			out = append(out, viewBackfill(s, f))
+		}
+	}
+	if last != nil {
+		out = append(out, viewBackfill(last, store.TenantStatus{}))
+	}
+	return out
+}
+
+// viewBackfill turns the state of a backfill into what people see.
+func viewBackfill(s *BackfillState, f store.TenantStatus) web.Backfill {
+	v := web.Backfill{
+		ID: s.ID, Phase: string(s.Phase), Since: s.Since, Until: s.Until, Reached: s.Reached, Ended: s.Ended,
+		Read: s.Counts.Read, Stored: s.Counts.Stored, There: s.Counts.There, Rejected: s.Rejected,
+	}
+	for _, x := range f.Sinks {
+		if isLane(x.Name) {
+			v.Undelivered += x.BufferedEvents
+		}
+	}
+	if s.Trouble != nil {
+		v.Trouble = s.Trouble.Message
 	}
 	return v
 }

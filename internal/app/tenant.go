@@ -67,7 +67,7 @@ func (a *App) build(ctx context.Context, cfg *config.Config, t config.Tenant) (_
 	if built.buffer, err = a.store.Buffer(ctx, t.Name); err != nil {
 		return nil, fmt.Errorf("open buffer: %w", err)
 	}
-	if a.opts.Import == nil && a.opts.Repair == nil {
+	if a.opts.Import == nil && a.opts.Repair == nil && a.opts.Backfill == "" {
 		err = built.buffer.ClearConditions(ctx)
 	}
 	if err != nil {
@@ -137,7 +137,7 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 		}
 		return err
 	}
-	if a.opts.Repair != nil {
+	if a.opts.Repair != nil || a.opts.Backfill != "" {
 		built.catchesUp()() // what waits in the buffer is all there is
 		return nil
 	}

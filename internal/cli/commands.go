@@ -36,6 +36,7 @@ func commands(env *Env) []*cobra.Command {
 		newQueryCommand(env),
 		newImportCommand(env),
 		newVerifyCommand(env),
+		newBackfillCommand(env),
 		newCursorCommand(env),
 		newDestinationCommand(env),
 		newDeadLetterCommand(env),

@@ -119,6 +119,9 @@ func (v *view) tenant(now time.Time, t web.Tenant) {
 	if t.Push.Checked {
 		v.line("push", "%s", t.Push)
 	}
+	for _, b := range t.Backfills {
+		v.line("backfill", "%s", b)
+	}
 	v.wrongs(t)
 }
 

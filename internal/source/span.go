@@ -44,20 +44,37 @@ type SpanConfig struct {
 //
 // sure is since when Auth0 keeps all that happened, as it was at the beginning.
 func ReadSpan(ctx context.Context, c SpanConfig, api LogsAPI, each func([]event.Event) error) (sure time.Time, err error) {
+	sure, err = SureSince(ctx, api, c.Retention)
+	if err != nil {
+		return sure, err
+	}
+	r := &spanReader{cfg: c, each: each}
+	err = r.run(ctx, c.poll(api))
+	return latest(sure, r.gap), err
+}
+
+// poll returns the Poll that reads the span.
+func (c *SpanConfig) poll(api LogsAPI) *Poll {
+	return NewPoll(PollConfig{StartFrom: At(c.Since.Add(-spanBefore)), Retention: c.Retention}, api, Deps{Logger: c.Logger})
+}
+
+// SureSince returns since when Auth0 surely keeps all that happened: for the retention,
+// 0 being the shortest of its plans, or from the oldest event that it shows.
+func SureSince(ctx context.Context, api LogsAPI, retention time.Duration) (sure time.Time, err error) {
 	oldest, err := patiently(ctx, func() (auth0.Answer, error) {
 		return api.Search(ctx, auth0.SearchQuery{Sort: "date:1", PerPage: 1})
 	})
 	if err != nil {
 		return sure, classify(err)
 	}
-	poll := NewPoll(PollConfig{StartFrom: At(c.Since.Add(-spanBefore)), Retention: c.Retention}, api, Deps{Logger: c.Logger})
-	sure = oldest.ServerTime.Add(-surely(poll.cfg.Retention))
+	if retention <= 0 {
+		retention = DefaultRetention
+	}
+	sure = oldest.ServerTime.Add(-surely(retention))
 	if list := oldest.Page.Events; len(list) > 0 && list[0].Date.Before(sure) {
 		sure = list[0].Date
 	}
-	r := &spanReader{cfg: c, each: each}
-	err = r.run(ctx, poll)
-	return latest(sure, r.gap), err
+	return sure, nil
 }
 
 // A spanReader is the end of a Poll that reads a span.
@@ -119,16 +136,19 @@ func (r *spanReader) emit(_ context.Context, p event.Page) error {
 }
 
 // behind reports whether a page lies behind the span.
-func (r *spanReader) behind(list []event.Event) bool {
+func (r *spanReader) behind(list []event.Event) bool { return r.cfg.behind(list) }
+
+// behind reports whether a page lies behind the span.
+func (c *SpanConfig) behind(list []event.Event) bool {
 	if len(list) == 0 {
 		return false
 	}
-	end := r.cfg.Until.Add(spanBehind)
+	end := c.Until.Add(spanBehind)
 	first, usual := event.TimeInID(list[0].LogID)
 	if !usual {
 		first = oldestDate(list)
 	}
-	return first.After(end) && oldestDate(list).After(r.cfg.Until)
+	return first.After(end) && oldestDate(list).After(c.Until)
 }
 
 // FindEvents calls each for those of the events of some log_ids that Auth0 holds. A

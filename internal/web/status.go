@@ -101,6 +101,9 @@ type Tenant struct {
 	// so that no figure counts an event twice.
 	Destinations []Destination `json:"destinations"`
 
+	// Backfills are those that have not ended, and the last one that has.
+	Backfills []Backfill `json:"backfills,omitempty"`
+
 	Push     Push      `json:"push"`
 	Troubles []Trouble `json:"troubles"`
 	// Gaps are all that were ever recorded, healed or not, oldest first.
@@ -124,6 +127,43 @@ type Passed struct {
 	Fetched   int64 `json:"fetched"`
 	Delivered int64 `json:"delivered"`
 	Rejected  int64 `json:"rejected"`
+}
+
+// A Backfill is a second reading of a span of a tenant's log.
+type Backfill struct {
+	ID string `json:"id"`
+	// Phase is waiting, looking, reading, delivering, done or cancelled.
+	Phase string    `json:"phase"`
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+	// Reached is the date up to which it has read; zero before.
+	Reached time.Time `json:"reached,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
+	// Read are the events of the span, There those that the destination had, Stored
+	// those that it lacked, of which Undelivered wait, and Rejected became dead letters.
+	Read        int64 `json:"read"`
+	There       int64 `json:"there"`
+	Stored      int64 `json:"stored"`
+	Undelivered int64 `json:"undelivered"`
+	Rejected    int64 `json:"rejected"`
+	// Trouble is what hinders it; empty when nothing does.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// String says it in a line.
+func (b Backfill) String() string {
+	text := fmt.Sprintf("%s, %s to %s: %s, %d read, %d there already, %d stored", b.ID, b.Since.UTC().Format(time.RFC3339), b.Until.UTC().Format(time.RFC3339),
+		b.Phase, b.Read, b.There, b.Stored)
+	if b.Undelivered > 0 {
+		text += fmt.Sprintf(", %d not delivered yet", b.Undelivered)
+	}
+	if b.Rejected > 0 {
+		text += fmt.Sprintf(", %d became dead letters", b.Rejected)
+	}
+	if b.Trouble != "" {
+		text += "; " + b.Trouble
+	}
+	return Plain(text)
 }
 
 // A Source is what brings events of a tenant.
