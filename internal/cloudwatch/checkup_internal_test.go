@@ -185,7 +185,7 @@ func TestCheckupAgainstMoto(t *testing.T) {
 	}
 	var messages []string
 	stream := pipeline.Destination{LogGroup: dest.LogGroup, LogStream: DoctorStream}
-	if err := sink.read(t.Context(), stream, 0, time.Now().Add(time.Hour).UnixMilli(), func(m string) bool { messages = append(messages, m); return true }); err != nil {
+	if err := sink.read(t.Context(), stream, 0, time.Now().Add(time.Hour).UnixMilli(), func(_ int64, m string) bool { messages = append(messages, m); return true }); err != nil {
 		t.Fatal(err)
 	}
 	if len(messages) != 1 || !strings.Contains(messages[0], "This is no event of Auth0.") || strings.Contains(messages[0], `"log_id"`) {

@@ -206,7 +206,7 @@ func (k *Checkup) MayPut(ctx context.Context) []checkup.Finding {
 func (k *Checkup) MayRead(ctx context.Context) []checkup.Finding {
 	const without = "after a crash or a lost answer the batches under way are sent again and may be there twice"
 	now := k.sink.clock.now().UnixMilli()
-	err := k.sink.read(ctx, k.sample(), now, now, func(string) bool { return false })
+	err := k.sink.read(ctx, k.sample(), now, now, func(int64, string) bool { return false })
 	switch {
 	case err == nil:
 		return checkup.One(checkup.Passed("allowed: what may have arrived can be looked up"))
@@ -339,7 +339,7 @@ func (k *Checkup) write(ctx context.Context, dest pipeline.Destination, at time.
 func (k *Checkup) readBack(ctx context.Context, dest pipeline.Destination, at time.Time, message string) checkup.Finding {
 	began, found := time.Now(), false
 	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		err := k.sink.read(ctx, dest, at.UnixMilli(), at.UnixMilli(), func(m string) bool {
+		err := k.sink.read(ctx, dest, at.UnixMilli(), at.UnixMilli(), func(_ int64, m string) bool {
 			found = found || m == message
 			return !found
 		})

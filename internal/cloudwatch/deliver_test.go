@@ -43,11 +43,7 @@ func same[T any](t *testing.T, what string, want, got T) {
 
 func deliver(t *testing.T, s *cloudwatch.Sink, b pipeline.Batch) pipeline.Receipt {
 	t.Helper()
-	r, err := s.Deliver(t.Context(), b)
-	if err != nil {
-		t.Fatalf("Deliver: %v", err)
-	}
-	return r
+	return deliverBy(t, s, b)
 }
 
 func TestRejectedRangesAreReadExactly(t *testing.T) {

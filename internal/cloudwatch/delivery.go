@@ -2,6 +2,7 @@ package cloudwatch
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 // again.
 type fate struct {
 	stored bool
-	found  bool   // stored by an earlier call
+	found  bool // stored by an earlier call
+	print  pipeline.Print
 	reason string // of a rejection by CloudWatch
 	detail string
 }
@@ -93,7 +95,7 @@ func (d *delivery) settle(items []item, info *types.RejectedLogEventsInfo) {
 	for i, it := range items {
 		switch reason := r.reason(i); reason {
 		case "":
-			d.fates[it.index] = fate{stored: true}
+			d.fates[it.index] = fate{stored: true, print: pipeline.Print{At: it.at, Hash: sha256.Sum256(it.message)}}
 			d.stored++
 			d.sink.metrics.bytes.WithLabelValues("message").Add(float64(len(it.message)))
 		case reasonTooNew:
@@ -124,8 +126,11 @@ func (d *delivery) learn(items []item, r rejected) (againOld, againNew bool) {
 
 // receipt sums up the delivery and counts it.
 func (d *delivery) receipt(from draft) pipeline.Receipt {
-	r := pipeline.Receipt{Rejected: from.rejected, Doubt: d.doubt}
+	r := pipeline.Receipt{Rejected: from.rejected, Doubt: d.doubt, Prints: make([]pipeline.Print, len(d.fates))}
 	m := d.sink.metrics
+	for i := range d.fates {
+		r.Prints[i] = d.fates[i].print
+	}
 	for _, it := range from.items {
 		switch f := d.fates[it.index]; {
 		case f.stored:

@@ -154,7 +154,7 @@ func TestTheLoopDeliversThroughFaults(t *testing.T) {
 			for {
 				r, err := s.Deliver(t.Context(), b)
 				if err == nil {
-					same(t, "receipt", pipeline.Receipt{}, r)
+					same(t, "receipt", pipeline.Receipt{}, withoutPrints(t, len(b.Events), r))
 					break
 				}
 				if err := pipeline.Wait(t.Context(), waits.Next(pipeline.Classify(err))); err != nil {

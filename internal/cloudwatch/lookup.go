@@ -3,6 +3,7 @@ package cloudwatch
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -62,8 +63,8 @@ type suspect struct {
 // Where the destination cannot be read, for want of a permission or because the
 // class of the group does not have it, it says so once and finds nothing: the
 // events may then arrive twice.
-func (d *delivery) lookUp(ctx context.Context, doubt pipeline.Doubt, items []item) (found map[int]bool, err error) {
-	found = make(map[int]bool)
+func (d *delivery) lookUp(ctx context.Context, doubt pipeline.Doubt, items []item) (found map[int]pipeline.Print, err error) {
+	found = make(map[int]pipeline.Print)
 	left := d.suspects(doubt, items)
 	until := doubt.Until.Add(d.sink.config.InDoubtWait)
 	d.resent = outcomeMissing
@@ -135,7 +136,7 @@ func messageKey(message []byte) string {
 
 // look reads the spans in which suspects may be and returns those that were not
 // there. It stops reading a span when all of its suspects are found.
-func (d *delivery) look(ctx context.Context, list []suspect, found map[int]bool) (left []suspect, err error) {
+func (d *delivery) look(ctx context.Context, list []suspect, found map[int]pipeline.Print) (left []suspect, err error) {
 	for len(list) > 0 {
 		n, to := 1, list[0].to
 		for n < len(list) && list[n].from <= to+lookupGap.Milliseconds() {
@@ -153,22 +154,23 @@ func (d *delivery) look(ctx context.Context, list []suspect, found map[int]bool)
 }
 
 // lookSpan reads one span.
-func (d *delivery) lookSpan(ctx context.Context, list []suspect, to int64, found map[int]bool) ([]suspect, error) {
+func (d *delivery) lookSpan(ctx context.Context, list []suspect, to int64, found map[int]pipeline.Print) ([]suspect, error) {
 	wanted := make(map[string][]int, len(list))
 	for i, s := range list {
 		wanted[s.key] = append(wanted[s.key], i)
 	}
-	err := d.sink.read(ctx, d.dest, list[0].from, to, func(message string) (more bool) {
+	err := d.sink.read(ctx, d.dest, list[0].from, to, func(at int64, message string) (more bool) {
 		key := messageKey([]byte(message))
 		for _, i := range wanted[key] {
-			found[list[i].index] = true
+			// What is there counts, and not what would be sent now: rules may have changed.
+			found[list[i].index] = pipeline.Print{At: at, Hash: sha256.Sum256([]byte(message))}
 		}
 		delete(wanted, key)
 		return len(wanted) > 0
 	})
 	var left []suspect
 	for _, s := range list {
-		if !found[s.index] {
+		if _, there := found[s.index]; !there {
 			left = append(left, s)
 		}
 	}
@@ -177,7 +179,7 @@ func (d *delivery) lookSpan(ctx context.Context, list []suspect, to int64, found
 
 // read calls each for the messages of a stream with timestamps from one to
 // another, inclusive, until it wants no more.
-func (s *Sink) read(ctx context.Context, dest pipeline.Destination, from, to int64, each func(message string) (more bool)) error {
+func (s *Sink) read(ctx context.Context, dest pipeline.Destination, from, to int64, each func(at int64, message string) (more bool)) error {
 	var token *string
 	for range lookupPages {
 		out, err := invoke(ctx, s, opGet, &logs.GetLogEventsInput{
@@ -192,7 +194,7 @@ func (s *Sink) read(ctx context.Context, dest pipeline.Destination, from, to int
 			return &failure{op: opGet, text: errForeign.Error(), err: errForeign}
 		}
 		for _, e := range out.Events {
-			if !each(aws.ToString(e.Message)) {
+			if !each(aws.ToInt64(e.Timestamp), aws.ToString(e.Message)) {
 				return nil
 			}
 		}
@@ -242,7 +244,7 @@ func (s *Sink) unreadable(ctx context.Context, dest pipeline.Destination, err er
 // checkReading finds out at the start whether batches in doubt can be looked up.
 func (s *Sink) checkReading(ctx context.Context, dest pipeline.Destination) {
 	now := s.clock.now().UnixMilli()
-	if err := s.read(ctx, dest, now, now, func(string) bool { return false }); cannotRead(err) {
+	if err := s.read(ctx, dest, now, now, func(int64, string) bool { return false }); cannotRead(err) {
 		s.unreadable(ctx, dest, err)
 	}
 }

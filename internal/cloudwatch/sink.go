@@ -139,11 +139,11 @@ func (d *delivery) notArrived(ctx context.Context, b pipeline.Batch, from *draft
 	if err != nil {
 		return d.sink.explain("look up what has arrived in", d.dest, err)
 	}
-	for i := range found {
-		d.fates[i] = fate{stored: true, found: true}
+	for i, print := range found {
+		d.fates[i] = fate{stored: true, found: true, print: print}
 	}
 	d.stored += len(found)
-	from.rejected = slices.DeleteFunc(from.rejected, func(r pipeline.Rejection) bool { return found[r.Index] })
+	from.rejected = slices.DeleteFunc(from.rejected, func(r pipeline.Rejection) bool { return d.fates[r.Index].found })
 	return nil
 }
 

@@ -51,7 +51,7 @@ func (o *Outbound) Deliver(ctx context.Context, b Batch) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	r.back(places)
+	r.back(places, len(b.Events))
 	r.Rejected = append(r.Rejected, left.Rejected...)
 	r.Skipped = append(r.Skipped, left.Skipped...)
 	return r, nil
@@ -119,8 +119,15 @@ func pick[T any](from []T, places []int) []T {
 }
 
 // back names the events of a receipt by the places that they had. It makes lists of
-// its own: those of the receipt belong to who wrote it.
-func (r *Receipt) back(places []int) {
+// its own: those of the receipt belong to who wrote it. The batch had so many events.
+func (r *Receipt) back(places []int, events int) {
+	if r.Prints != nil {
+		prints := make([]Print, events)
+		for i, at := range places {
+			prints[at] = r.Prints[i]
+		}
+		r.Prints = prints
+	}
 	for _, list := range []*[]Rejection{&r.Rejected, &r.Skipped, &r.Altered} {
 		*list = slices.Clone(*list)
 		for i := range *list {

@@ -82,6 +82,7 @@ func TestOutboundChangesWhatLeaves(t *testing.T) {
 		return pipeline.Receipt{
 			Rejected: []pipeline.Rejection{{Index: 0, Reason: "too_old"}}, Altered: []pipeline.Rejection{{Index: 2, Reason: "too_large"}},
 			Skipped: []pipeline.Rejection{{Index: 3, Reason: "inner"}}, Retry: []int{1}, Doubt: doubt,
+			Prints: []pipeline.Print{{}, {}, {At: 2}, {}},
 		}
 	}}
 	o := &pipeline.Outbound{Sink: sink, Transforms: []pipeline.Transform{sorted}, Shape: sign, Growth: 3}
@@ -98,6 +99,7 @@ func TestOutboundChangesWhatLeaves(t *testing.T) {
 		Rejected: []pipeline.Rejection{{Index: 1, Reason: "too_old"}, {Index: 0, Reason: "withheld", Detail: "a rule could not be applied"}},
 		Skipped:  []pipeline.Rejection{{Index: 6, Reason: "inner"}, {Index: 2, Reason: "types"}, {Index: 4, Reason: "types"}},
 		Altered:  []pipeline.Rejection{{Index: 5, Reason: "too_large"}}, Retry: []int{3}, Doubt: doubt,
+		Prints: []pipeline.Print{5: {At: 2}, 6: {}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("receipt (-want +got):\n%s", diff)

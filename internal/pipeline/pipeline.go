@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
 	"iter"
 	"time"
 
@@ -265,7 +266,24 @@ type Receipt struct {
 	// Doubt, when not zero, says that those of Retry may have arrived all the
 	// same.
 	Doubt Doubt
+	// Prints say what the destination was given of the events that were delivered: one
+	// for each event of the batch, in the same order, or nil from a sink that does not
+	// say. The zero Print is one of which it is not known, and of the others those count
+	// that were delivered.
+	Prints []Print
 }
+
+// A Print tells what was delivered from anything else.
+type Print struct {
+	// At is the timestamp that the message has in the destination, in milliseconds since
+	// 1970.
+	At int64
+	// Hash is the SHA-256 of the message as the destination was given it.
+	Hash [sha256.Size]byte
+}
+
+// IsZero reports whether nothing is known.
+func (p Print) IsZero() bool { return p == Print{} }
 
 // RetryAll returns the receipt that gives every event of a batch back.
 func RetryAll(b Batch, d Doubt) Receipt {
