@@ -145,7 +145,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
 		}
-		keys, err := a.redactKeys(ctx, t)
+		keys, err := a.redactKeys(ctx, cfg, t)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("tenant %s: %w", t.Name, err), built.close())
 		}

@@ -25,6 +25,7 @@ type outlet struct {
 	sink    *cloudwatch.Sink // nil in a dry run
 	routes  *transform.Routes
 	deliver *pipeline.Deliver
+	ledger  *ledgerLoop // nil when none is kept, or another process seals it
 	// fixed is the destination when it is the same for every event.
 	fixed   *pipeline.Destination
 	settled chan struct{} // gets a token after each batch
@@ -103,6 +104,9 @@ func (a *App) buildOutlet(ctx context.Context, t config.Tenant, o *outlet, w wan
 	}
 	out, err := a.outbound(ctx, t, w, o, sink)
 	if err != nil {
+		return err
+	}
+	if err := a.addLedger(ctx, t, w, o); err != nil {
 		return err
 	}
 	if a.opts.once() {
@@ -196,6 +200,7 @@ type delivery struct {
 	unwatch, cancel context.CancelFunc
 	abort           context.CancelCauseFunc
 	run, watch      chan struct{} // closed when the goroutines have ended
+	keep            chan struct{} // likewise; nil when there is none
 }
 
 // start starts the delivery.
@@ -214,6 +219,13 @@ func (o *outlet) start(ctx context.Context) *delivery {
 		defer close(d.watch)
 		o.watch(watched)
 	}()
+	if o.ledger != nil && o.finish == nil {
+		d.keep = make(chan struct{})
+		go func() {
+			defer close(d.keep)
+			o.ledger.run(ctx)
+		}()
+	}
 	return d
 }
 
@@ -234,6 +246,9 @@ func (d *delivery) leave(ctx context.Context) {
 	<-d.watch
 	defer context.AfterFunc(ctx, func() { d.abort(errStopping) })()
 	<-d.run
+	if d.keep != nil {
+		<-d.keep
+	}
 	d.abort(nil)
 }
 
@@ -266,6 +281,9 @@ func (o *outlet) watch(ctx context.Context) {
 		}
 	}
 	if o.finish != nil {
+		if o.ledger != nil {
+			o.ledger.last(ctx)
+		}
 		o.finish()
 	}
 }

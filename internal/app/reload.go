@@ -130,7 +130,7 @@ func (a *App) plan(ctx context.Context, cfg *config.Config) (*plan, error) {
 	}
 	var err error
 	for _, t := range next.Tenants {
-		if p.keys[t.Name], err = a.redactKeys(ctx, t); err != nil {
+		if p.keys[t.Name], err = a.redactKeys(ctx, &next, t); err != nil {
 			return nil, fmt.Errorf("tenant %s: %w", t.Name, err)
 		}
 	}

@@ -25,12 +25,13 @@ type settings struct {
 	aws     []config.AWS // of its outlets, and of its queue
 	maxBody config.Size  // of its webhook
 	allow   []string
-	keys    []string // of redaction, hashed
+	keys    []string // of redaction and of the ledger, hashed
+	ledger  config.Ledger
 }
 
 // settingsOf returns those of a tenant in a configuration.
 func settingsOf(cfg *config.Config, t config.Tenant, keys []string) settings {
-	s := settings{tenant: t, keys: keys}
+	s := settings{tenant: t, keys: keys, ledger: cfg.Ledger}
 	for _, w := range wantedOf(cfg, &t) {
 		s.aws = append(s.aws, w.aws)
 	}
@@ -49,9 +50,9 @@ func (t *tenant) setKeys(keys []string) { t.settings = settingsOf(t.cfg, t.of, k
 // equal reports whether a tenant of these settings need not be built anew.
 func (s settings) equal(o settings) bool { return reflect.DeepEqual(s, o) }
 
-// redactKeys reads the keys of a tenant's redactions, and returns their hashes: a key
-// that was rotated is taken when the configuration is, and not in between.
-func (a *App) redactKeys(ctx context.Context, t config.Tenant) ([]string, error) {
+// redactKeys reads the keys of a tenant's redactions and of the ledger, and returns their
+// hashes: a key that was rotated is taken when the configuration is, and not in between.
+func (a *App) redactKeys(ctx context.Context, cfg *config.Config, t config.Tenant) ([]string, error) {
 	var hashes []string
 	for _, key := range t.RedactKeys() {
 		value, err := a.secrets.resolve(ctx, key)
@@ -60,6 +61,13 @@ func (a *App) redactKeys(ctx context.Context, t config.Tenant) ([]string, error)
 		}
 		sum := sha256.Sum256([]byte(value))
 		hashes = append(hashes, string(sum[:]))
+	}
+	key, err := a.signingKey(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if key != nil {
+		hashes = append(hashes, key.ID)
 	}
 	return hashes, nil
 }
@@ -111,6 +119,9 @@ func (a *App) tryOutlet(ctx context.Context, t config.Tenant, w wanted, o *outle
 	}
 	if err == nil {
 		_, err = a.outbound(ctx, t, w, o, sink)
+	}
+	if err == nil {
+		_, err = a.ledgerPlaces(ctx, o.tenant.cfg, t.Name, w)
 	}
 	if err != nil && w.name != "" {
 		err = fmt.Errorf("destination %s: %w", w.name, err)

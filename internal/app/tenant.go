@@ -315,7 +315,7 @@ func (t *tenant) current(stored []web.Trouble) []web.Trouble {
 func (t *tenant) parts() []string {
 	parts := []string{pipeline.PushPart, secretsPart}
 	for _, o := range t.outlets {
-		parts = append(parts, o.part())
+		parts = append(parts, o.part(), ledgerPartOf(o.name))
 	}
 	for _, in := range t.ingests {
 		parts = append(parts, in.Source.Name())

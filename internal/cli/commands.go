@@ -37,6 +37,7 @@ func commands(env *Env) []*cobra.Command {
 		newImportCommand(env),
 		newVerifyCommand(env),
 		newBackfillCommand(env),
+		newLedgerCommand(env),
 		newCursorCommand(env),
 		newDestinationCommand(env),
 		newDeadLetterCommand(env),

@@ -37,10 +37,15 @@ With --repair what is missing is fetched from Auth0 again, stored, and delivered
 ordinary way, which looks for each event in the destination right before it is sent;
 then everything is compared once more. gapless must not be running for that.
 
+With --digest the destinations are held against the ledger of what was delivered, and
+Auth0 is not asked: the chain and the signatures are checked, each hour is summed up
+again, and the first one that was altered is named, with all others. See docs/audit.md.
+
 The exit code is 5 when something was found that a person should look at. No output
 quotes an event.`,
 		Example: "  gapless verify --config gapless.yaml --tenant dev-tenant --since 24h\n" +
-			"  gapless verify --config gapless.yaml --tenant dev-tenant --since 2026-11-20 --until 2026-11-21 --json",
+			"  gapless verify --config gapless.yaml --tenant dev-tenant --since 2026-11-20 --until 2026-11-21 --json\n" +
+			"  gapless verify --config gapless.yaml --tenant dev-tenant --digest --public-key ledger.pub.pem",
 		Args: noArgs,
 	}
 	flags, asJSON := addConfigFlags(cmd), addJSONFlag(cmd)
@@ -52,6 +57,7 @@ quotes an event.`,
 	wait := f.Duration("wait", time.Minute, "how long what seems to be missing is looked for again")
 	share := f.Float64("rate-share", 0, "part of Auth0's rate limit to take, up to 1; 0 is half of the tenant's rate_share")
 	repair := f.Bool("repair", false, "deliver what is missing, and compare once more")
+	digest := addDigestFlags(cmd)
 	file := f.String("report", "", "write all that was found to a `FILE` too")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		span, err := parseSpan(cmd, *since, *until, time.Now().UTC())
@@ -60,6 +66,13 @@ quotes an event.`,
 		}
 		if *wait < 0 || !(*share >= 0 && *share <= 1) { // refuses NaN too
 			return usageError(cmd, "--wait is not below 0, and --rate-share lies between 0 and 1")
+		}
+		if err := digest.check(cmd); err != nil {
+			return err
+		}
+		keys, err := digest.publicKeys(cmd)
+		if err != nil {
+			return err
 		}
 		cfg, err := flags.load(cmd.Context(), cmd, env)
 		if err != nil {
@@ -76,6 +89,13 @@ quotes an event.`,
 		cfg.Listen = "" // the page is that of the exporter
 		if !cmd.Flags().Changed("log-level") && cfg.Log.Level == "info" {
 			cfg.Log.Level = "warn" // the progress says the rest
+		}
+		if digest.on {
+			audit := app.LedgerAudit{Tenant: tenant, Destination: *destination, From: digest.from, Keys: keys, Head: digest.head, Patience: *wait}
+			if cmd.Flags().Changed("since") || cmd.Flags().Changed("until") {
+				audit.Since, audit.Until = span.Since, span.Until
+			}
+			return v.runDigest(cmd.Context(), cfg, audit, flags.repeated(cmd))
 		}
 		return v.run(cmd.Context(), cfg, flags.repeated(cmd))
 	}

@@ -205,3 +205,26 @@ var errQuery = errors.New("the query has failed")
 
 // errDense says that a second holds more events than a query returns.
 var errDense = fmt.Errorf("more than %d events in one second are more than a query of Logs Insights returns", queryLimit)
+
+// Last returns the last events of a log stream, up to so many, in the order of time. A
+// stream that does not exist has none. Errors are *pipeline.Error.
+func (s *Sink) Last(ctx context.Context, dest pipeline.Destination, most int32) (list []Stored, err error) {
+	out, err := patient(ctx, func() (*logs.GetLogEventsOutput, error) {
+		return invoke(ctx, s, opGet, &logs.GetLogEventsInput{
+			LogGroupName: aws.String(dest.LogGroup), LogStreamName: aws.String(dest.LogStream), Limit: aws.Int32(most), StartFromHead: aws.Bool(false),
+		}, s.client.GetLogEvents, func(o *logs.GetLogEventsOutput) middleware.Metadata { return o.ResultMetadata })
+	})
+	switch {
+	case is(err, missing):
+		return nil, nil
+	case err != nil:
+		return nil, s.explainRead("read", dest, err)
+	}
+	for _, e := range out.Events {
+		list = append(list, Stored{
+			Stream: dest.LogStream, At: time.UnixMilli(aws.ToInt64(e.Timestamp)).UTC(),
+			Ingested: time.UnixMilli(aws.ToInt64(e.IngestionTime)).UTC(), Message: []byte(aws.ToString(e.Message)),
+		})
+	}
+	return list, nil
+}

@@ -23,6 +23,7 @@ type Config struct {
 	History         History       `yaml:"history" doc:"What passed lately, kept to look at: events and what became of them, deliveries, runs. It lies in history.db in data_dir, apart from the buffer, and nothing of the export hangs on it. See the operations guide on the history."`
 	Dashboard       Dashboard     `yaml:"dashboard" doc:"Who may look at the page of listen, and who may act on it. Without users and oidc there is no login: on loopback everybody on the machine may look and act, and on an address that others can reach the page shows figures alone."`
 	Notify          Notify        `yaml:"notify" doc:"Who is told when something is wrong with the export, and when it is over. Without any channel alerts are seen in gapless status, on the page and in the metrics alone. The page docs/alerts.md has all of them."`
+	Ledger          Ledger        `yaml:"ledger" doc:"The record of what was delivered, for auditors."`
 
 	origins map[string]Origin // by path; what is missing has its default
 	source  *source           // of the file, for excerpts; nil without one

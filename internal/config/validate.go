@@ -74,6 +74,7 @@ func (l *loader) validate() {
 	}
 	l.checkWebhook(c)
 	l.checkDashboard(c)
+	l.checkLedger(c)
 	if every := c.Secrets.Refresh; every > 0 && every < minRefresh {
 		l.complain("secrets.refresh", every.String()+" is less than "+minRefresh.String(), "Set 10s or more, or 0s to read secrets again only when they are refused and on SIGHUP.")
 	}

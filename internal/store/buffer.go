@@ -37,6 +37,7 @@ type Buffer struct {
 	marks        map[int64]*mark          // by seq: what says on disk that the event may be on its way
 	doubts       map[int64]pipeline.Doubt // by seq: of events that may have arrived
 	settling     map[int64]chan struct{}  // batches being settled, by their first key
+	ledgers      map[string]bool          // sinks whose deliveries are written down
 	progress     progress
 	restored     pipeline.Doubt // of events that may have been delivered by a store that was lost
 }
@@ -50,6 +51,7 @@ func openBuffer(ctx context.Context, s *Store, tenant string) (*Buffer, error) {
 		destinations: make(map[pipeline.Destination]int64), names: make(map[int64]pipeline.Destination),
 		windows: make(map[int64]*window), backlog: make(map[string]time.Time),
 		leases: make(map[int64]*entry), leased: make(map[int64]bool), settling: make(map[int64]chan struct{}),
+		ledgers: make(map[string]bool),
 	}
 	err := s.writer.do(ctx, &job{drains: true, run: func(ctx context.Context, t *tx) error { return b.load(ctx, t, s.writer.nextSeq-1) }})
 	if err != nil {

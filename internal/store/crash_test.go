@@ -3,6 +3,7 @@ package store_test
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gaplesslogs/gapless/internal/ledger"
 	"github.com/gaplesslogs/gapless/internal/pipeline"
 	"github.com/gaplesslogs/gapless/internal/store"
 )
@@ -127,7 +129,12 @@ func childWork() error {
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, 2)
+	book, err := b.KeepLedger(ctx, "")
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 3)
+	go func() { failed <- childSeal(ctx, book) }()
 	go func() {
 		for n := first; ; n += perPage {
 			if _, err := b.Append(ctx, "poll", newIntake(n, n+perPage, 800)); err != nil {
@@ -155,6 +162,10 @@ func childSettle(ctx context.Context, b *store.Buffer) error {
 			r.Retry = []int{n - 1}
 			r.Rejected = []pipeline.Rejection{{Index: 0, Reason: "too_large"}}
 		}
+		for _, e := range batch.Events { // some of which are another day's, and come late there
+			h := sha256.Sum256([]byte(e.LogID))
+			r.Prints = append(r.Prints, pipeline.Print{At: e.Date.Add(-24 * time.Hour * time.Duration(h[0]%3)).UnixMilli(), Hash: h})
+		}
 		var ids strings.Builder
 		for i, e := range batch.Events {
 			if i < len(batch.Events)-len(r.Retry) {
@@ -169,15 +180,25 @@ func childSettle(ctx context.Context, b *store.Buffer) error {
 	}
 }
 
-// A ledger is what the children have told.
-type ledger struct {
+// childSeal seals hours without a rest.
+func childSeal(ctx context.Context, book *store.Ledger) error {
+	for now := start.Add(-48 * time.Hour); ; now = now.Add(5 * time.Minute) {
+		k := ledger.NewKeeper(ledger.Config{Tenant: "dev-tenant", Destination: "cloudwatch", Book: book})
+		if err := k.Pass(ctx, now); err != nil {
+			return err
+		}
+	}
+}
+
+// A tally is what the children have told.
+type tally struct {
 	appended int             // last event acknowledged; -1 for none
 	begun    map[string]bool // settling was begun
 	settled  map[string]bool // and acknowledged
 }
 
 // note reads a line.
-func (l *ledger) note(t *testing.T, line string) {
+func (l *tally) note(t *testing.T, line string) {
 	t.Helper()
 	fields := strings.Fields(line)
 	switch fields[0] {
@@ -207,7 +228,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 		rounds = 4
 	}
 	dir := t.TempDir()
-	l := &ledger{appended: -1, begun: make(map[string]bool), settled: make(map[string]bool)}
+	l := &tally{appended: -1, begun: make(map[string]bool), settled: make(map[string]bool)}
 	first := 0
 	for range rounds {
 		cmd, in, out := child(t, "work", dir, first)
@@ -229,9 +250,9 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	}
 }
 
-// check opens the store and compares it with the ledger. It returns the number
+// check opens the store and compares it with the tally. It returns the number
 // of the first event that was not stored.
-func (l *ledger) check(t *testing.T, dir string) (next int) {
+func (l *tally) check(t *testing.T, dir string) (next int) {
 	t.Helper()
 	s, err := store.Open(t.Context(), store.Config{Dir: dir})
 	if err != nil {
@@ -268,15 +289,33 @@ func (l *ledger) check(t *testing.T, dir string) (next int) {
 	if stored := countOf(st, store.CountStored); stored != int64(next) || stored != st.BufferedEvents+out {
 		t.Fatalf("%d stored up to cursor %q, %d buffered, %d gone", stored, cursor, st.BufferedEvents, out)
 	}
+	checkLedger(t, s, countOf(st, store.CountDelivered))
 	if n := countOf(st, store.CountRejected); n != st.DeadLetters {
 		t.Fatalf("%d dead letters of %d rejected events", st.DeadLetters, n)
 	}
 	return next
 }
 
+// checkLedger checks that the ledger has each event that was delivered, once.
+func checkLedger(t *testing.T, s *store.Store, delivered int64) {
+	t.Helper()
+	r := ledger.Record{Tenant: "dev-tenant", Destination: "cloudwatch"}
+	if err := s.LedgerEntries(t.Context(), "dev-tenant", "", func(line []byte) error { r.Add(line); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	c := r.Check("", true)
+	n := store.Number(t, s.Reader, "SELECT coalesce(sum(events), 0) FROM ledger_leaves")
+	for _, e := range c.Entries {
+		n += e.Count
+	}
+	if len(c.Problems) > 0 || n != delivered {
+		t.Fatalf("%d events delivered and %d in the ledger: %+v", delivered, n, c.Problems)
+	}
+}
+
 // takeAll takes what is buffered, one by one, and gives it back. What a child was
 // about to settle may have been sent, and must come in doubt.
-func (l *ledger) takeAll(t *testing.T, b *store.Buffer, n int64) (buffered map[string]bool) {
+func (l *tally) takeAll(t *testing.T, b *store.Buffer, n int64) (buffered map[string]bool) {
 	t.Helper()
 	buffered = make(map[string]bool)
 	one := limits()

@@ -316,6 +316,10 @@ func finishRestoration(ctx context.Context, tx *sql.Tx, who identity, told *rest
 	if err := putValue(ctx, tx, 0, keyRestored, pipeline.Doubt{From: longAgo, Until: told.At}); err != nil {
 		return err
 	}
+	// What the ledger has sealed since is not known: its chains end, and new ones begin.
+	if _, err := tx.ExecContext(ctx, "DELETE FROM ledger_chains"); err != nil {
+		return err
+	}
 	now := told.At.UnixMicro()
 	if _, err := tx.ExecContext(ctx, putStoreKV, 0, keyID, []byte(who.id), now); err != nil {
 		return err

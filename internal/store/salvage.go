@@ -187,8 +187,27 @@ func (s *salvager) saveRest(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.version >= 7 {
+		if err := s.saveLedger(ctx); err != nil {
+			return err
+		}
+	}
 	_, err = s.to.ExecContext(ctx, "DELETE FROM kv WHERE space = 'store'")
 	return err
+}
+
+// saveLedger copies the entries of the ledger and the leaves. The chains are not copied:
+// what was written last is not known, so new ones begin.
+func (s *salvager) saveLedger(ctx context.Context) error {
+	for _, t := range []struct{ name, columns, key string }{
+		{"ledger_leaves", "id, tenant_id, sink, hour, destination_id, events, leaves", "id"},
+		{"ledger_entries", "n, tenant_id, sink, chain, seq, line", "n"},
+	} {
+		if _, err := s.copyRows(ctx, t.name, t.columns, t.key, nil); err != nil {
+			return err
+		}
+	}
+	return s.copyKeyed(ctx, "ledger_places", "tenant_id, sink, place, published")
 }
 
 // reckon makes the figures of the tenants agree with what they have now.

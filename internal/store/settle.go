@@ -59,6 +59,9 @@ func checkReceipt(batch pipeline.Batch, r pipeline.Receipt) error {
 		}
 		named[i] = true
 	}
+	if r.Prints != nil && len(r.Prints) != n {
+		return fmt.Errorf("check receipt of %d: it has %d prints: %w", n, len(r.Prints), ErrBadReceipt)
+	}
 	for _, x := range r.Altered {
 		if x.Index < 0 || x.Index >= n || named[x.Index] {
 			return fmt.Errorf("check receipt of %d: altered index %d is outside or not delivered: %w", n, x.Index, ErrBadReceipt)
@@ -106,6 +109,7 @@ type settling struct {
 	doubt     pipeline.Doubt // of the others of retry
 	letters   []letter
 	skipped   map[string]int // by reason; among gone
+	leaves    []leavesAt     // of what was delivered, for the ledger
 	delivered int
 }
 
@@ -135,6 +139,7 @@ func (b *Buffer) outcome(batch pipeline.Batch, r pipeline.Receipt) *settling {
 		s.known = s.retry
 	}
 	s.delivered = len(s.gone)
+	s.takeLeaves(batch, r)
 	for _, x := range r.Rejected {
 		if e := b.leases[batch.Keys[x.Index]]; e != nil {
 			s.letters = append(s.letters, letter{kind: KindRejected, reason: x.Reason, detail: x.Detail, entry: e})
@@ -164,6 +169,9 @@ func (s *settling) run(ctx context.Context, t *tx) error {
 		return err
 	}
 	t.addWaiting(s.sink, -int64(len(s.gone)), -sizeOf(s.gone))
+	if err := s.insertLeaves(ctx, t); err != nil {
+		return err
+	}
 	for i := range s.letters {
 		l := &s.letters[i]
 		if err := l.insert(ctx, t); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/event"
+	"github.com/gaplesslogs/gapless/internal/sorter"
 )
 
 const (
@@ -33,7 +34,7 @@ type group struct {
 }
 
 // join calls judge for each event of sorted records.
-func (r *run) join(ctx context.Context, all *sorter, judge func(group) error) error {
+func (r *run) join(ctx context.Context, all *sorter.Sorter, judge func(group) error) error {
 	var g group
 	var last string
 	flush := func() error {
@@ -43,7 +44,7 @@ func (r *run) join(ctx context.Context, all *sorter, judge func(group) error) er
 		return judge(g)
 	}
 	n := 0
-	err := all.each(func(key, value []byte) error {
+	err := all.Each(func(key, value []byte) error {
 		if n++; n%4096 == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -84,7 +85,7 @@ func (g *group) add(value []byte) error {
 		}
 	}
 	if u.bad {
-		return errRun
+		return sorter.ErrRun
 	}
 	return nil
 }
@@ -131,7 +132,7 @@ func (r *run) keepMissing(g group) error {
 	o.buckets[g.held.date/bucket.Milliseconds()] = true
 	g.held.fate = g.fate
 	g.held.pack(&r.pack)
-	return r.missing.add(keyOf(g.i, g.logID), r.pack.b)
+	return r.missing.Add(keyOf(g.i, g.logID), r.pack.b)
 }
 
 // ghost decides about an event that Auth0 does not hold, as far as it was read.
@@ -154,7 +155,7 @@ func (r *run) ghost(g group) error {
 	r.young = r.young || r.now().Sub(milli(date)) < listedLate
 	for i := range g.found {
 		g.found[i].pack(&r.pack)
-		if err := r.ghosts.add(keyOf(g.i, g.logID), r.pack.b); err != nil {
+		if err := r.ghosts.Add(keyOf(g.i, g.logID), r.pack.b); err != nil {
 			return err
 		}
 	}
@@ -323,12 +324,12 @@ func (r *run) reportAll(g group, k Kind, why string, copies []found, all int) er
 // takeMissing takes what seems to be missing, with what the ledger knows of it. It
 // asks for the fates first: what has left the buffer by the time that the ledger is
 // asked what waits there was delivered before the next look.
-func (r *run) takeMissing(ctx context.Context) (*sorter, error) {
-	all := newSorter(r.cfg.Dir, r.cfg.Memory)
+func (r *run) takeMissing(ctx context.Context) (*sorter.Sorter, error) {
+	all := sorter.New(r.cfg.Dir, r.cfg.Memory)
 	var asked []Question
 	var keys []string
-	err := r.missing.each(func(key, value []byte) error {
-		if err := all.add(string(key), value); err != nil || r.ledger == nil {
+	err := r.missing.Each(func(key, value []byte) error {
+		if err := all.Add(string(key), value); err != nil || r.ledger == nil {
 			return err
 		}
 		i, id := cutKey(string(key))
@@ -348,13 +349,13 @@ func (r *run) takeMissing(ctx context.Context) (*sorter, error) {
 		err = r.askBuffer(ctx, all)
 	}
 	if err != nil {
-		return nil, errors.Join(err, all.close())
+		return nil, errors.Join(err, all.Close())
 	}
 	return all, nil
 }
 
 // ask asks for fates.
-func (r *run) ask(ctx context.Context, to *sorter, keys []string, asked []Question) error {
+func (r *run) ask(ctx context.Context, to *sorter.Sorter, keys []string, asked []Question) error {
 	fates, err := r.ledger.Fates(ctx, asked)
 	if err != nil {
 		return fmt.Errorf("ask the store: %w", err)
@@ -362,7 +363,7 @@ func (r *run) ask(ctx context.Context, to *sorter, keys []string, asked []Questi
 	for i, f := range fates {
 		r.pack.reset(recordKnown)
 		r.pack.int(int64(f))
-		if err := to.add(keys[i], r.pack.b); err != nil {
+		if err := to.Add(keys[i], r.pack.b); err != nil {
 			return err
 		}
 	}
@@ -370,7 +371,7 @@ func (r *run) ask(ctx context.Context, to *sorter, keys []string, asked []Questi
 }
 
 // askBuffer asks what waits and what are dead letters.
-func (r *run) askBuffer(ctx context.Context, to *sorter) error {
+func (r *run) askBuffer(ctx context.Context, to *sorter.Sorter) error {
 	index := make(map[string]int, len(r.dests))
 	for i, d := range r.dests {
 		index[d.Name()] = i
@@ -382,7 +383,7 @@ func (r *run) askBuffer(ctx context.Context, to *sorter) error {
 		}
 		r.pack.reset(kind)
 		r.pack.text(reason)
-		return to.add(keyOf(i, logID), r.pack.b)
+		return to.Add(keyOf(i, logID), r.pack.b)
 	}
 	err := r.ledger.Waiting(ctx, r.cfg.Span, func(destination, logID string) error {
 		return note(destination, logID, recordWaiting, "")

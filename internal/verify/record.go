@@ -3,6 +3,8 @@ package verify
 import (
 	"encoding/binary"
 	"time"
+
+	"github.com/gaplesslogs/gapless/internal/sorter"
 )
 
 // The kinds of records, in the order in which those of one log_id come.
@@ -64,7 +66,7 @@ type unpacker struct {
 func (u *unpacker) take(n int) []byte {
 	if n < 0 || n > len(u.b) {
 		u.bad = true
-		return make([]byte, max(0, min(n, longest)))
+		return make([]byte, max(0, min(n, sorter.Longest)))
 	}
 	out := u.b[:n]
 	u.b = u.b[n:]
@@ -81,7 +83,7 @@ func (u *unpacker) int() int64 {
 func (u *unpacker) text() string {
 	n, k := binary.Uvarint(u.b)
 	u.take(k)
-	if k <= 0 || n > longest {
+	if k <= 0 || n > sorter.Longest {
 		u.bad = true
 		return ""
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/event"
+	"github.com/gaplesslogs/gapless/internal/sorter"
 )
 
 const (
@@ -52,8 +53,8 @@ type run struct {
 	young bool      // there are ghosts that Auth0 may yet list
 	sure  int64     // since when Auth0 surely holds all that happened, in milliseconds
 
-	missing *sorter // what seems to be missing, of the last look
-	ghosts  *sorter // what is in the destination only
+	missing *sorter.Sorter // what seems to be missing, of the last look
+	ghosts  *sorter.Sorter // what is in the destination only
 	open    []openOf
 	pack    packer
 }
@@ -82,9 +83,9 @@ func Run(ctx context.Context, cfg Config, holder Holder, dests []Destination, le
 	for _, d := range dests {
 		r.results = append(r.results, Result{Destination: d.Name(), Filtered: make(map[string]int64), Found: make(map[Kind]int64)})
 	}
-	r.ghosts = newSorter(cfg.Dir, cfg.Memory/4)
+	r.ghosts = sorter.New(cfg.Dir, cfg.Memory/4)
 	r.beginMissing()
-	defer func() { err = errors.Join(err, r.ghosts.close(), r.missing.close()) }()
+	defer func() { err = errors.Join(err, r.ghosts.Close(), r.missing.Close()) }()
 	if err := r.compare(ctx); err != nil {
 		return Summary{}, err
 	}
@@ -109,7 +110,7 @@ func (r *run) summary() Summary {
 
 // beginMissing begins a new list of what seems to be missing.
 func (r *run) beginMissing() {
-	r.missing = newSorter(r.cfg.Dir, r.cfg.Memory/4)
+	r.missing = sorter.New(r.cfg.Dir, r.cfg.Memory/4)
 	r.open = make([]openOf, len(r.dests))
 	for i := range r.open {
 		r.open[i].buckets = make(map[int64]bool)
@@ -128,7 +129,7 @@ func (r *run) progress(p Progress) {
 
 // compare reads both sides and joins them.
 func (r *run) compare(ctx context.Context) error {
-	all := newSorter(r.cfg.Dir, r.cfg.Memory)
+	all := sorter.New(r.cfg.Dir, r.cfg.Memory)
 	err := r.readAuth0(ctx, all)
 	for i := range r.dests {
 		if err == nil {
@@ -138,14 +139,14 @@ func (r *run) compare(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return errors.Join(err, all.close())
+		return errors.Join(err, all.Close())
 	}
 	r.progress(Progress{Phase: PhaseCompare})
 	return r.join(ctx, all, r.judge)
 }
 
 // readAuth0 reads what Auth0 holds.
-func (r *run) readAuth0(ctx context.Context, to *sorter) error {
+func (r *run) readAuth0(ctx context.Context, to *sorter.Sorter) error {
 	p := Progress{Phase: PhaseAuth0}
 	r.progress(p)
 	sure, err := r.holder.Read(ctx, r.cfg.Span, func(list []event.Event) error {
@@ -167,7 +168,7 @@ func (r *run) readAuth0(ctx context.Context, to *sorter) error {
 }
 
 // take notes an event that Auth0 holds, for each destination.
-func (r *run) take(e event.Event, to *sorter) error {
+func (r *run) take(e event.Event, to *sorter.Sorter) error {
 	date := e.Date.UnixMilli()
 	if !r.cfg.Span.has(date) {
 		return nil
@@ -181,7 +182,7 @@ func (r *run) take(e event.Event, to *sorter) error {
 }
 
 // takeFor notes what becomes of an event by the rules of a destination.
-func (r *run) takeFor(i int, e event.Event, date int64, to *sorter) error {
+func (r *run) takeFor(i int, e event.Event, date int64, to *sorter.Sorter) error {
 	x := r.dests[i].Expect(e)
 	h := held{date: date, dated: e.DateFrom != event.DateFromReceived, leftOut: x.LeftOut, group: x.LogGroup, stream: x.LogStream}
 	if x.LeftOut == "" {
@@ -197,7 +198,7 @@ func (r *run) takeFor(i int, e event.Event, date int64, to *sorter) error {
 		}
 	}
 	h.pack(&r.pack)
-	return to.add(keyOf(i, id), r.pack.b)
+	return to.Add(keyOf(i, id), r.pack.b)
 }
 
 // keyOf is the key of the records of an event of a destination.
@@ -209,7 +210,7 @@ func keyOf(i int, logID string) string {
 func cutKey(key string) (i int, logID string) { return int(key[0])<<8 | int(key[1]), key[2:] }
 
 // readDestination notes what lies in a destination.
-func (r *run) readDestination(ctx context.Context, i int, span Span, everywhere bool, phase Phase, to *sorter) error {
+func (r *run) readDestination(ctx context.Context, i int, span Span, everywhere bool, phase Phase, to *sorter.Sorter) error {
 	d := r.dests[i]
 	p := Progress{Phase: phase, Destination: d.Name(), Span: span, Open: r.open[i].events}
 	if phase == PhaseDestination {
@@ -231,7 +232,7 @@ func (r *run) readDestination(ctx context.Context, i int, span Span, everywhere 
 }
 
 // find notes a message of a destination.
-func (r *run) find(i int, s Stored, copies []string, to *sorter, first bool) error {
+func (r *run) find(i int, s Stored, copies []string, to *sorter.Sorter, first bool) error {
 	f := found{
 		copied:    Copy{LogGroup: s.LogGroup, LogStream: s.LogStream, EventID: s.EventID, Timestamp: s.Timestamp, Ingested: s.Ingested},
 		elsewhere: s.Elsewhere, shared: s.Shared,
@@ -250,7 +251,7 @@ func (r *run) find(i int, s Stored, copies []string, to *sorter, first bool) err
 	f.date, f.dated = e.Date.UnixMilli(), e.DateFrom != event.DateFromReceived
 	f.exact, f.lax = digestOf(exact), laxDigest(e.Raw, copies)
 	f.pack(&r.pack)
-	return to.add(keyOf(i, e.LogID), r.pack.b)
+	return to.Add(keyOf(i, e.LogID), r.pack.b)
 }
 
 // lookAgain looks for what seems to be missing, until it is found or the patience is
@@ -266,7 +267,7 @@ func (r *run) lookAgain(ctx context.Context) error {
 			wait = remains
 		}
 		if err := r.pause(ctx, min(wait, remains), remains); err != nil {
-			return errors.Join(err, all.close())
+			return errors.Join(err, all.Close())
 		}
 		last := remains <= wait
 		if err := r.look(ctx, all, last); err != nil {
@@ -313,7 +314,7 @@ func (r *run) pause(ctx context.Context, d, remains time.Duration) error {
 
 // look reads the destinations where the events of all should be, and joins. The last
 // look is at every time and place.
-func (r *run) look(ctx context.Context, all *sorter, last bool) error {
+func (r *run) look(ctx context.Context, all *sorter.Sorter, last bool) error {
 	open := r.open
 	r.beginMissing()
 	for i := range r.dests {
@@ -322,7 +323,7 @@ func (r *run) look(ctx context.Context, all *sorter, last bool) error {
 		}
 		for span := range spansOf(open[i].buckets, r.dests[i].Latest) {
 			if err := r.readDestination(ctx, i, span, false, PhaseLook, all); err != nil {
-				return errors.Join(err, all.close())
+				return errors.Join(err, all.Close())
 			}
 		}
 	}
@@ -351,7 +352,7 @@ func (r *run) lookEverywhere(ctx context.Context) error {
 		span := Span{dates.Since.Add(-movedBack), dates.Until.Add(movedBack)}
 		span.Until = earlier(span.Until, r.now().Add(movedAhead))
 		if err := r.readDestination(ctx, i, span, true, PhaseLook, all); err != nil {
-			return errors.Join(err, all.close())
+			return errors.Join(err, all.Close())
 		}
 	}
 	return r.join(ctx, all, r.judgeLast)
@@ -364,12 +365,12 @@ func (r *run) askAuth0(ctx context.Context) error {
 			return err
 		}
 	}
-	all, again := newSorter(r.cfg.Dir, r.cfg.Memory/2), newSorter(r.cfg.Dir, r.cfg.Memory/4)
+	all, again := sorter.New(r.cfg.Dir, r.cfg.Memory/2), sorter.New(r.cfg.Dir, r.cfg.Memory/4)
 	var failed error
 	ids := iter.Seq[string](func(yield func(string) bool) {
 		last, stopped := "", false
-		failed = r.ghosts.each(func(key, value []byte) error {
-			if err := all.add(string(key), value); err != nil || stopped {
+		failed = r.ghosts.Each(func(key, value []byte) error {
+			if err := all.Add(string(key), value); err != nil || stopped {
 				return err
 			}
 			if _, id := cutKey(string(key)); id != last {
@@ -387,10 +388,10 @@ func (r *run) askAuth0(ctx context.Context) error {
 		return nil
 	})
 	if err = errors.Join(err, failed); err != nil {
-		return errors.Join(fmt.Errorf("ask Auth0 for what is in a destination only: %w", err), all.close(), again.close())
+		return errors.Join(fmt.Errorf("ask Auth0 for what is in a destination only: %w", err), all.Close(), again.Close())
 	}
-	if err := again.each(func(key, value []byte) error { return all.add(string(key), value) }); err != nil {
-		return errors.Join(err, all.close())
+	if err := again.Each(func(key, value []byte) error { return all.Add(string(key), value) }); err != nil {
+		return errors.Join(err, all.Close())
 	}
 	return r.join(ctx, all, r.judgeGhost)
 }

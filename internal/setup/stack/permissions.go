@@ -24,6 +24,7 @@ func permissions(cfg *config.Config, o *Options, s *Stack) (document, error) {
 	}
 	for _, t := range targets(cfg) {
 		t.grant(o, grant)
+		t.grantLedger(cfg, o, grant)
 	}
 	queues, err := readQueues(cfg, o)
 	if err != nil {
@@ -73,6 +74,24 @@ func (t *target) grant(o *Options, grant func(resource string, actions ...string
 		if len(t.cw.Tags) > 0 {
 			grant(group, "logs:TagResource")
 			actions = append(actions, "logs:TagResource")
+		}
+	}
+	grant(group+":*", actions...)
+}
+
+// grantLedger allows what publishing the ledger beside a destination calls: it makes its
+// log stream by itself.
+func (t *target) grantLedger(cfg *config.Config, o *Options, grant func(resource string, actions ...string)) {
+	if !cfg.Ledger.Enabled || !cfg.Ledger.CloudWatch || t.aws.RoleARN != "" && !o.AsDestination {
+		return
+	}
+	tenant, _, _ := strings.Cut(t.name, "/")
+	group := ARN("logs", t.aws.Region, "log-group:"+wildcard(cfg.Ledger.DigestGroup(tenant, t.cw)))
+	actions := []string{"logs:PutLogEvents", "logs:DescribeLogStreams", "logs:GetLogEvents"}
+	if t.cw.Create {
+		actions = append(actions, "logs:CreateLogStream")
+		if cfg.Ledger.LogGroup != "" {
+			actions = append(actions, "logs:CreateLogGroup")
 		}
 	}
 	grant(group+":*", actions...)

@@ -1,4 +1,5 @@
-package verify
+// Package sorter sorts any number of records in a bounded memory, with the help of files.
+package sorter
 
 import (
 	"bufio"
@@ -21,16 +22,16 @@ const (
 	// buffers of some blockBytes.
 	fanIn      = 32
 	blockBytes = 64 << 10
-	// longest bounds a key or a value on disk, against a file that is not ours.
-	longest = 1 << 20
+	// Longest bounds a key or a value on disk, against a file that is not ours.
+	Longest = 1 << 20
 )
 
-// errRun says that a run is not what was written.
-var errRun = errors.New("a file of the comparison does not hold what was written")
+// ErrRun says that a run is not what was written.
+var ErrRun = errors.New("a file of the comparison does not hold what was written")
 
-// A sorter sorts any number of records in a bounded memory: what does not fit lies in
+// A Sorter sorts any number of records in a bounded memory: what does not fit lies in
 // sorted runs on disk. Records that are equal in key and value are kept as one.
-type sorter struct {
+type Sorter struct {
 	dir    string
 	memory int // bytes of records held at most
 	arena  []byte
@@ -45,11 +46,12 @@ type recordAt struct{ key, value, end int }
 // recordCost is what a record takes in memory beside its bytes.
 const recordCost = 24
 
-// newSorter returns a sorter that keeps its files in a directory.
-func newSorter(dir string, memory int) *sorter { return &sorter{dir: dir, memory: memory} }
+// New returns a Sorter that keeps its files in a directory, and so many bytes of records in
+// memory at most.
+func New(dir string, memory int) *Sorter { return &Sorter{dir: dir, memory: memory} }
 
-// add adds a record, whose bytes are copied.
-func (s *sorter) add(key string, value []byte) error {
+// Add adds a record, whose bytes are copied.
+func (s *Sorter) Add(key string, value []byte) error {
 	if len(s.at) > 0 && len(s.arena)+len(key)+len(value)+recordCost*(len(s.at)+1) > s.memory {
 		if err := s.spill(); err != nil {
 			return err
@@ -65,18 +67,18 @@ func (s *sorter) add(key string, value []byte) error {
 }
 
 // key and value return those of a record in memory.
-func (s *sorter) keyOf(r recordAt) []byte   { return s.arena[r.key:r.value] }
-func (s *sorter) valueOf(r recordAt) []byte { return s.arena[r.value:r.end] }
+func (s *Sorter) keyOf(r recordAt) []byte   { return s.arena[r.key:r.value] }
+func (s *Sorter) valueOf(r recordAt) []byte { return s.arena[r.value:r.end] }
 
 // sort sorts what is in memory.
-func (s *sorter) sort() {
+func (s *Sorter) sort() {
 	slices.SortFunc(s.at, func(a, b recordAt) int {
 		return cmp.Or(bytes.Compare(s.keyOf(a), s.keyOf(b)), bytes.Compare(s.valueOf(a), s.valueOf(b)))
 	})
 }
 
 // spill writes what is in memory into a run.
-func (s *sorter) spill() error {
+func (s *Sorter) spill() error {
 	s.sort()
 	w, err := s.newRun()
 	if err != nil {
@@ -92,7 +94,7 @@ func (s *sorter) spill() error {
 }
 
 // newRun begins a run.
-func (s *sorter) newRun() (*runWriter, error) {
+func (s *Sorter) newRun() (*runWriter, error) {
 	s.made++
 	f, err := os.CreateTemp(s.dir, fmt.Sprintf("run-%06d-*", s.made))
 	if err != nil {
@@ -102,10 +104,10 @@ func (s *sorter) newRun() (*runWriter, error) {
 	return &runWriter{file: f, packed: s2.NewWriter(f, s2.WriterBlockSize(blockBytes), s2.WriterConcurrency(1))}, nil
 }
 
-// each calls fn for all records in order, each once. The bytes are good until it
+// Each calls fn for all records in order, each once. The bytes are good until it
 // returns. The sorter is empty afterwards.
-func (s *sorter) each(fn func(key, value []byte) error) (err error) {
-	defer func() { err = errors.Join(err, s.close()) }()
+func (s *Sorter) Each(fn func(key, value []byte) error) (err error) {
+	defer func() { err = errors.Join(err, s.Close()) }()
 	if len(s.runs) == 0 {
 		s.sort()
 		var last recordAt
@@ -141,8 +143,8 @@ func (s *sorter) each(fn func(key, value []byte) error) (err error) {
 	return merge(s.runs, fn)
 }
 
-// close forgets everything and deletes the files.
-func (s *sorter) close() error {
+// Close forgets everything and deletes the files.
+func (s *Sorter) Close() error {
 	runs := s.runs
 	s.arena, s.at, s.runs = nil, nil, nil
 	return remove(runs)
@@ -199,13 +201,13 @@ func (r *runReader) next() error {
 		return io.EOF
 	}
 	v, err2 := binary.ReadUvarint(r.in)
-	if err := errors.Join(err, err2); err != nil || k > longest || v > longest {
-		return errors.Join(errRun, err)
+	if err := errors.Join(err, err2); err != nil || k > Longest || v > Longest {
+		return errors.Join(ErrRun, err)
 	}
 	r.key, r.value = slices.Grow(r.key[:0], int(k))[:k], slices.Grow(r.value[:0], int(v))[:v]
 	for _, b := range [][]byte{r.key, r.value} {
 		if _, err := io.ReadFull(r.in, b); err != nil {
-			return errors.Join(errRun, err)
+			return errors.Join(ErrRun, err)
 		}
 	}
 	return nil
@@ -276,7 +278,7 @@ func merge(paths []string, fn func(key, value []byte) error) (err error) {
 func (h *readers) advance() error {
 	r := (*h)[0]
 	switch err := r.next(); {
-	case errors.Is(err, errRun):
+	case errors.Is(err, ErrRun):
 		return fmt.Errorf("read a run: %w", err)
 	case err != nil:
 		heap.Pop(h)
