@@ -431,9 +431,9 @@ func newComparing(h *attested) *comparing {
 	return c
 }
 
-// take takes in an event of the destination, with its copies.
-func (c *comparing) take(l Leaf, copies []string) error {
-	if len(copies) > 1 {
+// take takes in an event of the destination, which is there so many times.
+func (c *comparing) take(l Leaf, copies int) error {
+	if copies > 1 {
 		c.r.Twice++
 		c.r.TwiceIDs = name(c.r.TwiceIDs, l.ID)
 	}

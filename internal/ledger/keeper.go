@@ -290,7 +290,7 @@ func (s *sealer) full(ctx context.Context, h Hour) (err error) {
 		return errors.Join(err, leaves.close())
 	}
 	d := newDigest()
-	if err := leaves.each(func(l Leaf, _ []string) error { d.add(&l); return nil }); err != nil {
+	if err := leaves.each(func(l Leaf, _ int) error { d.add(&l); return nil }); err != nil {
 		return err
 	}
 	e := s.entry(Full, h, h+1)

@@ -118,6 +118,11 @@ func leafFrom(id string, b []byte) Leaf {
 	return l
 }
 
+// is reports whether what sortValue has made is of a leaf.
+func (l *Leaf) is(b []byte) bool {
+	return int64(binary.BigEndian.Uint64(b)^(1<<63)) == l.At && bytes.Equal(b[8:leafBytes], l.Hash[:]) //nolint:gosec // the same bits
+}
+
 // A digest sums leaves up, which come in the order of id, timestamp and hash.
 type digest struct {
 	sum             hash.Hash

@@ -27,25 +27,24 @@ func (s *leaves) add(l *Leaf, copied string) error {
 // close forgets them.
 func (s *leaves) close() error { return s.Close() }
 
-// each calls fn for the leaves in their order, each once, with its copies.
-func (s *leaves) each(fn func(Leaf, []string) error) error {
+// each calls fn for the leaves in their order, each once, with how many copies it has.
+func (s *leaves) each(fn func(l Leaf, copies int) error) error {
 	var last Leaf
-	var copies []string
+	copies := 0
 	err := s.Each(func(key, value []byte) error {
-		l := leafFrom(string(key), value)
-		if copies != nil && l == last {
-			copies = append(copies, string(value[leafBytes:]))
+		if copies > 0 && last.ID == string(key) && last.is(value) {
+			copies++
 			return nil
 		}
-		if copies != nil {
+		if copies > 0 {
 			if err := fn(last, copies); err != nil {
 				return err
 			}
 		}
-		last, copies = l, []string{string(value[leafBytes:])}
+		last, copies = leafFrom(string(key), value), 1
 		return nil
 	})
-	if err == nil && copies != nil {
+	if err == nil && copies > 0 {
 		err = fn(last, copies)
 	}
 	return err

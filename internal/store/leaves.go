@@ -52,7 +52,8 @@ func (s *settling) takeLeaves(batch pipeline.Batch, r pipeline.Receipt) {
 		}
 		if at < 0 {
 			at = len(s.leaves)
-			s.leaves = append(s.leaves, leavesAt{leafPlace: place})
+			const cost = 100 // of most
+			s.leaves = append(s.leaves, leavesAt{leafPlace: place, packed: make([]byte, 0, cost*(len(r.Prints)-i))})
 		}
 		l := ledger.Leaf{ID: ledger.IDOf(e.logID, p.Hash), At: p.At, Hash: p.Hash}
 		s.leaves[at].packed = l.Pack(s.leaves[at].packed)
