@@ -15,8 +15,8 @@ import (
 	"github.com/gaplesslogs/gapless/internal/store"
 )
 
-// LedgerPart, and for a further destination a colon and its name, is the part under
-// which it is told that the ledger cannot be published.
+// LedgerPart is the part under which it is told that the ledger cannot be published;
+// that of a further destination has a colon and its name behind it.
 const LedgerPart = "ledger"
 
 // ledgerPartOf is that of an outlet.

@@ -80,8 +80,13 @@ func (e *Entry) Head() Head { return Head{e.Chain, e.Seq, e.Hash} }
 // members lists what the hash is over.
 func (e *Entry) members() []member {
 	list := []member{
-		{"version", int64(version)}, {"kind", string(e.Kind)}, {"tenant", e.Tenant}, {"destination", e.Destination},
-		{"chain", e.Chain}, {"seq", e.Seq}, {"sealed_at", clock(e.SealedAt)},
+		{"version", int64(version)},
+		{"kind", string(e.Kind)},
+		{"tenant", e.Tenant},
+		{"destination", e.Destination},
+		{"chain", e.Chain},
+		{"seq", e.Seq},
+		{"sealed_at", clock(e.SealedAt)},
 	}
 	text := func(name, value string) {
 		if value != "" {

@@ -80,10 +80,10 @@ func Unpack(b []byte, each func(Leaf) error) error {
 	for len(b) > 0 {
 		var l Leaf
 		n, k := binary.Uvarint(b)
-		if k <= 0 || n > uint64(len(b)-k) {
+		if k <= 0 || n > uint64(len(b)-k) { //nolint:gosec // k bytes were read of b
 			return errPacked
 		}
-		l.ID, b = string(b[k:k+int(n)]), b[k+int(n):]
+		l.ID, b = string(b[k:k+int(n)]), b[k+int(n):] //nolint:gosec // it was compared with the length
 		l.At, k = binary.Varint(b)
 		if k <= 0 || len(b)-k < len(l.Hash) {
 			return errPacked
@@ -107,7 +107,7 @@ func compareLeaves(a, b Leaf) int {
 
 // sortValue returns what orders leaves of the same id: timestamp, then hash.
 func (l *Leaf) sortValue(b []byte) []byte {
-	b = binary.BigEndian.AppendUint64(b, uint64(l.At)^(1<<63)) // so that bytes order as numbers do
+	b = binary.BigEndian.AppendUint64(b, uint64(l.At)^(1<<63)) //nolint:gosec // the same bits, so that bytes order as numbers do
 	return append(b, l.Hash[:]...)
 }
 

@@ -177,8 +177,10 @@ func TestFormIsThatOfPython(t *testing.T) {
 	var lines, texts bytes.Buffer
 	enc := json.NewEncoder(&texts)
 	for i, text := range []string{"plain", `quote " and \`, "\x00\x07\b\f\n\r\t\x1f\x7f", "ü 日本 \u2028 😀", "</script>&", "\ufffd"} {
-		e := ledger.Entry{Kind: ledger.Late, Tenant: text, Destination: "d", Chain: "c", Seq: int64(i), SealedAt: at(1), From: at(0), Until: at(1), Count: 1, FirstID: text, LastID: text,
-			FirstAt: -5, LastAt: 1 << 50, Places: [][2]string{{text, "s"}}, Leaves: []ledger.Leaf{{ID: text, At: -5}}}
+		e := ledger.Entry{
+			Kind: ledger.Late, Tenant: text, Destination: "d", Chain: "c", Seq: int64(i), SealedAt: at(1), From: at(0), Until: at(1), Count: 1, FirstID: text, LastID: text,
+			FirstAt: -5, LastAt: 1 << 50, Places: [][2]string{{text, "s"}}, Leaves: []ledger.Leaf{{ID: text, At: -5}},
+		}
 		e.Seal(nil)
 		lines.Write(append(e.Line(), '\n'))
 		if err := enc.Encode(text); err != nil {

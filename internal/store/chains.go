@@ -135,7 +135,7 @@ func (l *Ledger) Last(ctx context.Context, but string) (h ledger.Head, found boo
 		return h, false, b.readFault(ctx, "read the ledger", err)
 	}
 	e, err := ledger.Parse(line)
-	return e.Head(), err == nil, nil //nolint:nilerr // one that is damaged is as good as none
+	return e.Head(), err == nil, nil // one that is damaged is as good as none
 }
 
 // Unpublished returns entries that a place does not have yet, in their order, up to so

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func (s *shore) deliver(b pipeline.Batch) (r pipeline.Receipt) {
 		message := fmt.Appendf(nil, `{"log_id":%q,"type":"s"}`, e.LogID)
 		s.list = append(s.list, ledger.Found{
 			At: e.Date.Truncate(time.Millisecond), Place: [2]string{b.Destination.LogGroup, b.Destination.LogStream},
-			ID: fmt.Sprint(len(s.list)), Message: message,
+			ID: strconv.Itoa(len(s.list)), Message: message,
 		})
 		r.Prints = append(r.Prints, pipeline.Print{At: e.Date.UnixMilli(), Hash: sha256.Sum256(message)})
 	}
@@ -265,8 +266,10 @@ func TestLedgerNamesTheHour(t *testing.T) {
 			return append(l, more)
 		}, []string{"more 3 0 1"}},
 		"moved within the hour": {func(l []ledger.Found) []ledger.Found { l[0].At = l[0].At.Add(time.Second); return l }, []string{"changed 2 3 3"}},
-		"moved to another": {func(l []ledger.Found) []ledger.Found { l[0].At = hour(4).Add(time.Minute); return l },
-			[]string{"fewer 2 3 2", "more 4 1 2"}},
+		"moved to another": {
+			func(l []ledger.Found) []ledger.Found { l[0].At = hour(4).Add(time.Minute); return l },
+			[]string{"fewer 2 3 2", "more 4 1 2"},
+		},
 		"twice": {func(l []ledger.Found) []ledger.Found {
 			again := l[0]
 			again.ID = "again"
@@ -277,8 +280,10 @@ func TestLedgerNamesTheHour(t *testing.T) {
 			more.Message, more.ID = []byte("a line of somebody else"), "more"
 			return append(l, more)
 		}, nil},
-		"late altered": {func(l []ledger.Found) []ledger.Found { l[4].Message = []byte(`{"log_id":"id-00005"}`); return l },
-			[]string{"changed 2 5 5"}},
+		"late altered": {
+			func(l []ledger.Found) []ledger.Found { l[4].Message = []byte(`{"log_id":"id-00005"}`); return l },
+			[]string{"changed 2 5 5"},
+		},
 		"late doubled in another form": {func(l []ledger.Found) []ledger.Found {
 			more := l[4]
 			more.Message, more.ID = []byte(`{"log_id":"id-00005"}`), "more"
