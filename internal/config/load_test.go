@@ -104,6 +104,7 @@ func TestDefaults(t *testing.T) {
 		}},
 		Webhook: config.Webhook{MaxBodyBytes: 8 << 20},
 		Tenants: []config.Tenant{tenant},
+		Ledger:  config.Ledger{Enabled: true, SealAfter: time.Hour},
 		Setup: config.Setup{
 			Name: "gapless", ExistingGroups: "keep", RunOn: "none", Push: "none", PIIMethod: "mask",
 			EKS: config.SetupEKS{Namespace: "gapless", ServiceAccount: "gapless"},
