@@ -83,6 +83,10 @@ func (a *App) addLedger(ctx context.Context, t config.Tenant, w wanted, o *outle
 	}
 	l := &ledgerLoop{outlet: o, after: cfg.Ledger.SealAfter}
 	l.register(o)
+	for _, p := range places { // there from the start
+		l.failures.WithLabelValues(p.Name())
+		l.left.WithLabelValues(p.Name())
+	}
 	var sources []string
 	if t.Polls() {
 		sources = append(sources, source.PollName)

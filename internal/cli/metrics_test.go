@@ -159,7 +159,7 @@ func webhookMetrics(ctx context.Context, t *testing.T) map[string]metric {
 		t.Fatal(err)
 	}
 	all := parseMetrics(scrape(ctx, t, "https://"+a.Addr()+"/metrics"))
-	ours := regexp.MustCompile("^gapless_(webhook|dashboard|healed|push|destination)_")
+	ours := regexp.MustCompile("^gapless_(webhook|dashboard|healed|push|destination|ledger)_")
 	maps.DeleteFunc(all, func(name string, _ metric) bool { return !ours.MatchString(name) })
 	return all
 }
