@@ -48,7 +48,7 @@ func (a *App) shareConfiguration(ctx context.Context) {
 	defer cancel()
 	b, err := json.Marshal(a.reloads.configuration())
 	if err == nil {
-		err = a.store.Share(ctx, configurationKey, b)
+		err = a.store.Note(ctx, configurationKey, b)
 	}
 	if err != nil {
 		a.opts.Logger.LogAttrs(ctx, slog.LevelDebug, "`gapless status` beside this process will not know the configuration in use", slog.Any("error", err))
@@ -58,7 +58,7 @@ func (a *App) shareConfiguration(ctx context.Context) {
 // sharedConfiguration returns what the running process has told of its configuration; nil
 // when it has not.
 func sharedConfiguration(ctx context.Context, r *store.Reader) (*web.Configuration, error) {
-	b, err := r.Shared(ctx, configurationKey)
+	b, err := r.Noted(ctx, configurationKey)
 	if b == nil || err != nil {
 		return nil, err
 	}

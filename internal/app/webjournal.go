@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/journal"
@@ -40,6 +41,9 @@ func eventOf(r *journal.Record) web.Event {
 // Search implements web.Journal.
 func (j webJournal) Search(ctx context.Context, q web.EventQuery) (web.EventPage, error) {
 	found, err := j.app.journal.Search(ctx, journal.Query(q))
+	if errors.Is(err, journal.ErrBadPlace) {
+		err = fmt.Errorf("%w: %w", web.ErrBadPlace, err)
+	}
 	if err != nil {
 		return web.EventPage{}, err
 	}

@@ -59,27 +59,3 @@ func TestPassed(t *testing.T) {
 		}
 	})
 }
-
-// TestShared keeps values for readers beside the process.
-func TestShared(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	s := openStore(t, store.Config{Dir: dir})
-	beside, err := store.OpenReadOnly(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = beside.Close() }()
-	for _, value := range []string{"", "first", "second", ""} {
-		var v []byte
-		if value != "" {
-			v = []byte(value)
-		}
-		if err := s.Share(t.Context(), "key", v); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := beside.Shared(t.Context(), "key"); err != nil || string(got) != value {
-			t.Errorf("%q, %v; want %q", got, err, value)
-		}
-	}
-}
