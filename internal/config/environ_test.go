@@ -63,6 +63,8 @@ func other(name string) string {
 		{"RULES_0_ACTION", "mask"},
 		{"RULES_0_LENGTH", "9"},
 		{"DEDUP_WINDOW", "48h"},
+		{"HISTORY_KEEP", "48h"},
+		{"HISTORY_MAX_BYTES", "64MiB"},
 		{"TIMEOUT", "7s"},
 		{"ENDPOINT", "http://127.0.0.1:1"},
 		{"ROLE_ARN", "arn:aws:iam::123456789012:role/x"},

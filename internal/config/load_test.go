@@ -103,6 +103,7 @@ func TestDefaults(t *testing.T) {
 			Quiet: time.Hour, BufferUsed: 0.8, DiskFree: 1 << 30, CertificateEnds: 14 * 24 * time.Hour, RateLimited: 10 * time.Minute,
 		}},
 		Webhook: config.Webhook{MaxBodyBytes: 8 << 20},
+		History: config.History{Keep: 7 * 24 * time.Hour, MaxBytes: 1 << 30},
 		Tenants: []config.Tenant{tenant},
 		Ledger:  config.Ledger{Enabled: true, SealAfter: time.Hour},
 		Setup: config.Setup{
