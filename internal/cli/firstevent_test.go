@@ -40,7 +40,7 @@ var adminKey = cloudwatch.AccessKey{ID: "AKIAADMIN", Secret: "admin-secret", Use
 // in the stream.
 func TestFirstEvent(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), walkTimeout)
 	defer cancel()
 	page := readPage(t, "first-event.md")
 	dir := t.TempDir()
@@ -135,7 +135,7 @@ func TestFirstEventTrouble(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), walkTimeout)
 			defer cancel()
 			dir := t.TempDir()
 			page.save(t, dir, "gapless.yaml", "yaml", "tenants:")

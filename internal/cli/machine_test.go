@@ -89,7 +89,7 @@ func TestProcessMeetsTheMachine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), walkTimeout)
 			defer cancel()
 			m := newMachine(t)
 			meet(ctx, t, m)

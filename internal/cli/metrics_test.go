@@ -39,7 +39,7 @@ import (
 // taken from the parts that register them.
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), walkTimeout)
 	defer cancel()
 	documented := documentedMetrics(t)
 	exposed := exposedMetrics(ctx, t)
