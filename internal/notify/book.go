@@ -183,7 +183,9 @@ func (b *Book) pending(channel string, since time.Time, wants func(*Alert) bool)
 	for _, a := range b.active {
 		add(a)
 	}
-	slices.SortFunc(out, func(x, y Notice) int { return cmp.Or(x.Due.Compare(y.Due), strings.Compare(x.ID, y.ID)) })
+	slices.SortFunc(out, func(x, y Notice) int {
+		return cmp.Or(x.Due.Compare(y.Due), strings.Compare(x.Tenant, y.Tenant), strings.Compare(x.ID, y.ID))
+	})
 	return out
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func TestWebhookIsSigned(t *testing.T) {
 		t.Errorf("headers: %v", got.header)
 	}
 	want := `{"schema":"gapless.notify/1","id":"m1","about":"alerts","at":"2026-11-02T09:00:00Z","instance":"prod \u003ceu\u003e","version":"1",` +
-		`"title":"gapless prod \u003ceu\u003e: 1 alert, 1 ended","severity":"critical","alerts":[` +
+		`"title":"gapless prod \u003ceu\u003e: dev: Credentials are refused; ended: The disk is nearly full","severity":"critical","alerts":[` +
 		`{"id":"a1","state":"firing","kind":"credentials_refused","severity":"critical","tenant":"dev","part":"poll","title":"Credentials are refused","message":"access_denied \u003c!channel\u003e \u0026 more","hint":"Set it.","since":"2026-11-02T08:59:00Z","lasted_seconds":60},` +
 		`{"id":"a2","state":"ended","kind":"disk_near_full","severity":"critical","title":"The disk is nearly full","message":"10 MiB","since":"2026-11-02T07:00:00Z","ended":"2026-11-02T08:00:00Z","lasted_seconds":3600}]}`
 	if diff := cmp.Diff(want, got.body); diff != "" {
@@ -135,7 +136,7 @@ func TestTopicIsPublishedTo(t *testing.T) {
 	}
 	form := n.take("sns.eu-central-1.amazonaws.com")[0].body
 	for _, want := range []string{
-		"Action=Publish", "TopicArn=arn%3Aaws%3Asns%3Aeu-central-1%3A123456789012%3Aops.fifo", "Subject=gapless+prod+%3Ceu%3E%3A+1+alert%2C+1+ended",
+		"Action=Publish", "TopicArn=arn%3Aaws%3Asns%3Aeu-central-1%3A123456789012%3Aops.fifo", "Subject=gapless+prod+%3Ceu%3E%3A+dev%3A+Credentials+are+refused%3B+ended%3A+The+disk+is+nearly+full",
 		"MessageDeduplicationId=m1", "MessageGroupId=gapless", "%5B%22credentials_refused%22%2C%22disk_near_full%22%5D", "%5B%22dev%22%5D", "String.Array", "access_denied",
 	} {
 		if !strings.Contains(form, want) {
@@ -238,4 +239,29 @@ func TestMissingSecretIsToldBeforeItIsNeeded(t *testing.T) {
 		}
 		s.stop(t)
 	})
+}
+
+// TestWhatHitsManyTenantsIsOneParagraph has the same happen to several tenants: it is told
+// once, with their names. What is told of few, or differs in kind, has a paragraph each.
+func TestWhatHitsManyTenantsIsOneParagraph(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	m := notify.Message{About: notify.AboutAlerts, At: at}
+	for i := range 6 {
+		name := fmt.Sprintf("t%d", 5-i)
+		m.Notices = append(m.Notices, notify.Notice{State: notify.StateFiring, Alert: notify.Alert{
+			ID: name, Kind: notify.KindRefusing, Severity: notify.Critical, Tenant: name, Part: "delivery", Message: "refused to " + name, Hint: "Allow " + name + ".", Since: at.Add(time.Duration(i) * time.Second),
+		}})
+	}
+	m.Notices = append(m.Notices, notify.Notice{State: notify.StateFiring, Alert: notify.Alert{ID: "x", Kind: notify.KindDiskFull, Severity: notify.Critical, Message: "10 MiB", Since: at}})
+	want := "gapless: The destination refuses events (6 tenants), The disk is nearly full\n" +
+		"\n[critical] The destination refuses events (6 tenants) (delivery)\nt0, t1, t2, t3, t4, t5\nFor example t0: refused to t0\nSince 2026-11-02T09:00:00Z.\nWhat to do for t0: Allow t0.\n" +
+		"\n[critical] The disk is nearly full\n10 MiB\nSince 2026-11-02T09:00:00Z.\n"
+	if diff := cmp.Diff(want, m.Text()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	m.Notices = m.Notices[:4]
+	if got := m.Text(); strings.Count(got, "[critical] t") != 4 || strings.Contains(got, "For example") {
+		t.Errorf("four are told each: %s", got)
+	}
 }

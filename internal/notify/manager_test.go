@@ -331,15 +331,41 @@ func TestManyTenantsAreOneMessage(t *testing.T) {
 		s.start(t, s.slack("slack"))
 		pass(10 * time.Minute)
 		got := s.take("slack.example.com")
-		if diff := cmp.Diff([]string{"gapless: 1000 alerts"}, texts(t, got)); diff != "" {
+		if diff := cmp.Diff([]string{"gapless: Credentials are refused (1000 tenants)"}, texts(t, got)); diff != "" {
 			t.Fatalf("(-want +got):\n%s", diff)
 		}
 		var m struct{ Blocks []json.RawMessage }
-		if err := json.Unmarshal([]byte(got[0].body), &m); err != nil || len(m.Blocks) > 50 || !strings.Contains(got[0].body, "and 980 more") {
+		if err := json.Unmarshal([]byte(got[0].body), &m); err != nil || len(m.Blocks) > 50 || !strings.Contains(got[0].body, "t000, t001, ") || !strings.Contains(got[0].body, "t049 and 950 more") {
 			t.Errorf("%d blocks, %v", len(m.Blocks), err)
 		}
 		s.stop(t)
 	})
+}
+
+// TestTitleSaysWhat reads the titles of messages of several alerts: each says what has
+// happened, and to how many tenants.
+func TestTitleSaysWhat(t *testing.T) {
+	t.Parallel()
+	n := func(state, kind, tenant, part string, severity notify.Severity) notify.Notice {
+		return notify.Notice{State: state, Alert: notify.Alert{Kind: kind, Tenant: tenant, Part: part, Severity: severity}}
+	}
+	lag, refused := n(notify.StateFiring, notify.KindDeliveryLag, "a", "", notify.Warning), n(notify.StateFiring, notify.KindRefusing, "a", "", notify.Critical)
+	for want, notices := range map[string][]notify.Notice{
+		"gapless: a: The destination refuses events, a: Delivery lags behind": {lag, refused},
+		"gapless: Delivery lags behind (2 tenants)":                           {lag, n(notify.StateFiring, notify.KindDeliveryLag, "b", "", notify.Critical)},
+		"gapless: a: Delivery lags behind (2 times)":                          {lag, n(notify.StateFiring, notify.KindDeliveryLag, "a", "x", notify.Warning)},
+		"gapless: a: Delivery lags behind; still: The disk is nearly full; ended: b: A gap was recorded": {
+			n(notify.StateEnded, notify.KindGap, "b", "", notify.Critical), lag, n(notify.StateStill, notify.KindDiskFull, "", "", notify.Critical),
+		},
+		"gapless: a: A gap was recorded, a: The destination refuses events, a: Delivery lags behind, 2 other kinds": {
+			lag, n(notify.StateFiring, notify.KindGap, "a", "", notify.Critical), refused,
+			n(notify.StateFiring, notify.KindPushSilent, "a", "", notify.Warning), n(notify.StateFiring, notify.KindQuiet, "a", "", notify.Warning),
+		},
+	} {
+		if got := (notify.Message{About: notify.AboutAlerts, Notices: notices}).Title(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
 }
 
 // TestFailingChannelIsToldOnTheOthers has one of two channels fail: the other hears of it,
@@ -539,8 +565,12 @@ func TestHeartbeatStopsWhenUnwell(t *testing.T) {
 			notify.Channel{Name: "both", Filter: notify.Filter{Severity: notify.Critical}, Every: time.Minute, Beater: &notify.Heartbeat{
 				URL: literal("https://both.example.com/" + canary), FailURL: literal("https://fail.example.com/" + canary), Method: http.MethodPost, Client: s.client, Agent: "gapless/test",
 			}})
-		pass(10*time.Minute + time.Second)
-		if n := len(s.take("beat.example.com")); n != 11 {
+		pass(30 * time.Second)
+		if n := len(s.take("beat.example.com")) + len(s.take("fail.example.com")); n != 0 {
+			t.Errorf("%d beats before it is known whether all is well: one that crashes again and again would beat each time", n)
+		}
+		pass(10 * time.Minute)
+		if n := len(s.take("beat.example.com")); n != 10 {
 			t.Errorf("%d beats in ten minutes", n)
 		}
 		s.set(fails("a"))

@@ -108,22 +108,66 @@ func (m Message) Title() string {
 	if len(m.Notices) == 1 {
 		return m.from() + ": " + m.Notices[0].headline()
 	}
-	begun, over := 0, 0
-	for _, n := range m.Notices {
-		if n.State == StateEnded {
-			over++
-		} else {
-			begun++
+	var parts []string
+	for _, x := range []struct{ state, mark string }{{StateFiring, ""}, {StateStill, "still: "}, {StateEnded, "ended: "}} {
+		if gist := m.gist(x.state); gist != "" {
+			parts = append(parts, x.mark+gist)
 		}
 	}
+	return m.from() + ": " + strings.Join(parts, "; ")
+}
+
+// gistKinds is how many kinds the title of a message names.
+const gistKinds = 3
+
+// gist names the kinds of the notices in a state, the worst first, and how many tenants
+// have each. It is what a person reads on a locked telephone, so a bare number of alerts
+// will not do.
+func (m Message) gist(state string) string {
+	var order []string
+	by := make(map[string][]Notice)
+	for _, n := range m.Notices {
+		if n.State != state {
+			continue
+		}
+		if by[n.Kind] == nil {
+			order = append(order, n.Kind)
+		}
+		by[n.Kind] = append(by[n.Kind], n)
+	}
+	slices.SortStableFunc(order, func(x, y string) int { return worst(by[y]).rank() - worst(by[x]).rank() })
 	var parts []string
-	if begun > 0 {
-		parts = append(parts, plural(begun, "alert"))
+	for i, kind := range order {
+		if i == gistKinds {
+			parts = append(parts, plural(len(order)-i, "other kind"))
+			break
+		}
+		list := by[kind]
+		tenants := Message{Notices: list}.of(func(n Notice) string { return n.Tenant })
+		text := kindOf(kind).Title
+		switch {
+		case len(tenants) > 1:
+			text += " (" + plural(len(tenants), "tenant") + ")"
+		case len(list) > 1:
+			text += fmt.Sprintf(" (%d times)", len(list))
+		}
+		if len(tenants) == 1 {
+			text = tenants[0] + ": " + text
+		}
+		parts = append(parts, text)
 	}
-	if over > 0 {
-		parts = append(parts, fmt.Sprintf("%d ended", over))
+	return strings.Join(parts, ", ")
+}
+
+// worst is the highest severity of notices, whether they are over or not.
+func worst(list []Notice) Severity {
+	out := Info
+	for _, n := range list {
+		if n.Severity.AtLeast(out) {
+			out = n.Severity
+		}
 	}
-	return m.from() + ": " + strings.Join(parts, ", ")
+	return out
 }
 
 // headline is a notice in one line, without its message.
@@ -156,14 +200,17 @@ func (n Notice) timing(now time.Time) string {
 func (m Message) Text() string {
 	var b strings.Builder
 	b.WriteString(m.Title() + "\n")
-	for _, n := range m.Notices {
-		fmt.Fprintf(&b, "\n[%s] %s", n.Severity, n.headline())
-		if n.Part != "" && n.Kind != KindGap {
-			fmt.Fprintf(&b, " (%s)", n.Part)
+	for _, n := range m.bundles() {
+		fmt.Fprintf(&b, "\n[%s] %s", n[0].Severity, n.headline())
+		if part := n.part(); part != "" {
+			fmt.Fprintf(&b, " (%s)", part)
 		}
-		fmt.Fprintf(&b, "\n%s\n%s\n", oneLine(n.Message), n.timing(m.At))
-		if n.Hint != "" && n.State != StateEnded {
-			fmt.Fprintf(&b, "What to do: %s\n", oneLine(n.Hint))
+		if names := n.names(); names != "" {
+			b.WriteString("\n" + names)
+		}
+		fmt.Fprintf(&b, "\n%s\n%s\n", n.message(), n.timing(m.At))
+		if lead, hint := n.advice(); hint != "" {
+			fmt.Fprintf(&b, "%s %s\n", lead, hint)
 		}
 	}
 	if m.Report != nil {

@@ -71,11 +71,12 @@ func slackMessage(m Message) slackBody {
 	out := slackBody{Text: slackEscape(m.Title())}
 	header := cut(m.Title(), slackHeader)
 	out.Blocks = append(out.Blocks, slackBlock{Type: "header", Text: &slackLine{"plain_text", header}})
-	shown := m.Notices[:min(len(m.Notices), slackSections)]
-	for _, n := range shown {
-		out.add(slackNotice(n, m.At))
+	all := m.bundles()
+	shown := all[:min(len(all), slackSections)]
+	for _, b := range shown {
+		out.add(slackNotice(b, m.At))
 	}
-	if rest := m.Notices[len(shown):]; len(rest) > 0 {
+	if rest := slices.Concat(all[len(shown):]...); len(rest) > 0 {
 		out.add(slackRest(rest))
 	}
 	if r := m.Report; r != nil {
@@ -106,16 +107,19 @@ func slackMark(n Notice) string {
 	return ":information_source:"
 }
 
-// slackNotice is the text of a notice.
-func slackNotice(n Notice, now time.Time) string {
+// slackNotice is the text of a notice, or of several that are shown as one.
+func slackNotice(n bundle, now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s *%s*", slackMark(n), slackEscape(n.headline()))
-	if n.Part != "" && n.Kind != KindGap {
-		fmt.Fprintf(&b, " (%s)", slackEscape(n.Part))
+	fmt.Fprintf(&b, "%s *%s*", slackMark(n[0]), slackEscape(n.headline()))
+	if part := n.part(); part != "" {
+		fmt.Fprintf(&b, " (%s)", slackEscape(part))
 	}
-	fmt.Fprintf(&b, "\n%s\n_%s_", slackEscape(cut(oneLine(n.Message), 1000)), n.timing(now))
-	if n.Hint != "" && n.State != StateEnded {
-		fmt.Fprintf(&b, "\n*What to do:* %s", slackEscape(cut(oneLine(n.Hint), 1000)))
+	if names := n.names(); names != "" {
+		fmt.Fprintf(&b, "\n%s", slackEscape(cut(names, 800)))
+	}
+	fmt.Fprintf(&b, "\n%s\n_%s_", slackEscape(cut(n.message(), 1000)), n.timing(now))
+	if lead, hint := n.advice(); hint != "" {
+		fmt.Fprintf(&b, "\n*%s* %s", slackEscape(lead), slackEscape(cut(hint, 900)))
 	}
 	return b.String()
 }

@@ -27,6 +27,10 @@ const (
 	// reportLate is how late a daily report may be: after a longer stop the next one
 	// tells of both days.
 	reportLate = 12 * time.Hour
+	// beatFrom is how long after the start of the process the first beat is that says that
+	// all is well: one that ends and begins again and again never says so. What is wrong
+	// from the start is an alert by then.
+	beatFrom = 45 * time.Second
 	// idle is how long a worker waits that has nothing to do, unless it is roused.
 	idle = time.Minute
 )
@@ -300,5 +304,8 @@ func (w *worker) beatDue(now time.Time) (b Beat, wait time.Duration) {
 		}
 	}
 	b.Healthy = w.m.blind.IsZero() && len(b.On) == 0
+	if wait := w.m.book.began.Add(beatFrom).Sub(now); b.Healthy && wait > 0 {
+		return b, wait
+	}
 	return b, 0
 }
