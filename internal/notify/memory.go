@@ -25,10 +25,10 @@ type Letters struct {
 	Last  time.Time `json:"last,omitzero"`
 }
 
-// A wait is how long calls had waited at a moment.
+// A wait is how long calls had waited at a moment, and how far reading was behind.
 type wait struct {
-	at     time.Time
-	waited time.Duration
+	at             time.Time
+	waited, behind time.Duration
 }
 
 // newMemory returns one that knows nothing.
@@ -69,15 +69,17 @@ func total(m map[string]int64) (n int64) {
 	return n
 }
 
-// waited returns the share of the last waitSpan that a tenant's calls have waited; known
-// is false before so much has been seen.
-func (m *Memory) waited(t *Tenant, at time.Time) (share float64, known bool) {
+// waited returns the share of the last waitSpan that a tenant's calls have waited, and by
+// how much less reading is behind now than at its beginning; known is false before so much
+// has been seen.
+func (m *Memory) waited(t *Tenant, at time.Time) (share float64, gained time.Duration, known bool) {
+	behind := at.Sub(t.ReadUntil)
 	list := m.waits[t.Name]
 	if n := len(list); n > 0 && t.Waited < list[n-1].waited {
 		list = nil // the tenant was started anew
 	}
 	if n := len(list); n == 0 || at.Sub(list[n-1].at) >= time.Minute {
-		list = append(list, wait{at, t.Waited})
+		list = append(list, wait{at, t.Waited, behind})
 	}
 	for len(list) > 1 && at.Sub(list[1].at) >= waitSpan {
 		list = list[1:]
@@ -85,9 +87,9 @@ func (m *Memory) waited(t *Tenant, at time.Time) (share float64, known bool) {
 	m.waits[t.Name] = list
 	span := at.Sub(list[0].at)
 	if span < waitSpan {
-		return 0, false
+		return 0, 0, false
 	}
-	return float64(t.Waited-list[0].waited) / float64(span), true
+	return float64(t.Waited-list[0].waited) / float64(span), list[0].behind - behind, true
 }
 
 // forget drops what is known of tenants that are not there any more.

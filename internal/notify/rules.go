@@ -22,6 +22,9 @@ const (
 	// and waitSpan the time over which it is taken.
 	waitShare = 0.5
 	waitSpan  = 10 * time.Minute
+	// caughtUp is the time in which reading that gains on the log has caught up at its
+	// pace, for it not to starve: the limit holds up any first read of a long history.
+	caughtUp = 24 * time.Hour
 )
 
 // Judge returns the conditions that hold in a snapshot. Memory is what it needs to know
@@ -249,11 +252,14 @@ func (j *judge) quiet() {
 }
 
 // rateLimit judges whether the rate limit leaves too little: most of the time is spent
-// waiting for it, and reading is behind.
+// waiting for it, and reading is behind and does not catch up.
 func (j *judge) rateLimit(m *Memory) {
-	share, known := m.waited(j.tenant, j.at)
+	share, gained, known := m.waited(j.tenant, j.at)
 	behind := j.at.Sub(j.tenant.ReadUntil)
 	if !known || share < waitShare || j.limits.RateLimited <= 0 || j.tenant.ReadUntil.IsZero() || behind < j.limits.RateLimited {
+		return
+	}
+	if gained > 0 && behind.Seconds()/gained.Seconds()*waitSpan.Seconds() < caughtUp.Seconds() {
 		return
 	}
 	if slices.ContainsFunc(j.out, func(f Finding) bool { return f.Kind == KindRateLimited }) {

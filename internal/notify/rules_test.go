@@ -155,17 +155,22 @@ func TestRateLimitThatStarves(t *testing.T) {
 	for name, c := range map[string]struct {
 		share  float64
 		behind time.Duration
+		gains  time.Duration // less behind each minute
 		want   []string
 	}{
-		"starves": {0.9, time.Hour, []string{"rate_limited poll warning -1ns"}},
-		"waits":   {0.9, time.Minute, nil},
-		"is busy": {0.2, time.Hour, nil},
+		"starves":              {0.9, time.Hour, 0, []string{"rate_limited poll warning -1ns"}},
+		"loses":                {0.9, time.Hour, -30 * time.Second, []string{"rate_limited poll warning -1ns"}},
+		"waits":                {0.9, time.Minute, 0, nil},
+		"is busy":              {0.2, time.Hour, 0, nil},
+		"reads a history":      {0.9, 30 * 24 * time.Hour, time.Hour, nil},
+		"hardly gains":         {0.9, 30 * 24 * time.Hour, 20 * time.Second, []string{"rate_limited poll warning -1ns"}},
+		"has nearly caught up": {0.9, 25 * time.Minute, time.Minute, nil},
 	} {
 		at, m := time.Now(), newMemory()
 		var got []string
 		for i := range 15 {
 			now := at.Add(time.Duration(i) * time.Minute)
-			x := Tenant{Name: "a", ReadUntil: now.Add(-c.behind), Waited: time.Duration(c.share * float64(now.Sub(at)))}
+			x := Tenant{Name: "a", ReadUntil: now.Add(-c.behind + time.Duration(i)*c.gains), Waited: time.Duration(c.share * float64(now.Sub(at)))}
 			got = said(Judge(Snapshot{At: now, Tenants: []Tenant{x}}, testLimits(), m))
 			if i < 10 && got != nil {
 				t.Errorf("%s: after %d minutes: %v", name, i, got)
@@ -173,6 +178,20 @@ func TestRateLimitThatStarves(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestNobodyIsLeftWithoutAdvice has each kind found without a hint of its own: what is told
+// says what to do all the same.
+func TestNobodyIsLeftWithoutAdvice(t *testing.T) {
+	t.Parallel()
+	for _, k := range Kinds() {
+		if f := (Finding{Kind: k.Name}).filled(); f.Hint == "" {
+			t.Errorf("%s: told without what to do", k.Name)
+		}
+		if f := (Finding{Kind: k.Name, Hint: "This."}).filled(); f.Hint != "This." {
+			t.Errorf("%s: another hint took the place of its own: %s", k.Name, f.Hint)
 		}
 	}
 }

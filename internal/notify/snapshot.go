@@ -1,6 +1,9 @@
 package notify
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // A Snapshot is what the rules judge: the figures of a moment. It holds no secret and no
 // event.
@@ -165,5 +168,20 @@ func (f Finding) filled() Finding {
 	if f.Hold == 0 {
 		f.Hold = k.Hold
 	}
+	f.Hint = cmp.Or(f.Hint, usualHint(f.Kind))
 	return f
+}
+
+// usualHint is what to do about faults that pass by themselves, for which the part that
+// fails has no advice: a person who is told must not be left without any.
+func usualHint(kind string) string {
+	switch kind {
+	case KindNotFetching:
+		return "It is tried again by itself, and nothing is lost as long as Auth0 keeps the log. See whether this machine reaches Auth0 (gapless doctor), and status.auth0.com."
+	case KindRateLimited:
+		return "It goes on by itself, more slowly. See which other software uses up the limit, raise rate_share, or have Auth0 push events (webhook or EventBridge)."
+	case KindFailing:
+		return "It is tried again by itself, and the events wait on disk. See whether this machine reaches AWS (gapless doctor), and health.aws.amazon.com."
+	}
+	return "gapless status shows more; gapless doctor looks for the cause."
 }
