@@ -3,10 +3,12 @@ package cli
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gaplesslogs/gapless/internal/config"
 	"github.com/gaplesslogs/gapless/internal/setup/stack"
 )
 
@@ -62,8 +64,29 @@ func findQuery(cmd *cobra.Command, name string) (savedQuery, error) {
 		}
 		return savedQuery{}, fail(exitUsage, "gapless query "+names[0], fmt.Errorf("%q is the name of several queries: %s", name, strings.Join(names, ", ")))
 	}
+	if meant := meantQuery(all, want); meant != "" {
+		return savedQuery{}, fail(exitUsage, "gapless query "+meant, fmt.Errorf("no query is called %q; did you mean %s?", name, meant))
+	}
 	return savedQuery{}, fail(exitUsage, "gapless query --list names the queries; a text is looked for in quotes: gapless query '\""+strings.Trim(name, `"'`)+"\"'",
 		fmt.Errorf("no query is called %q", name))
+}
+
+// meantQuery is the name of the query that a mistyped name, or a mistyped word of it, most
+// likely meant; empty for none.
+func meantQuery(all []savedQuery, want string) string {
+	var names, words []string
+	for _, q := range all {
+		names = append(names, q.name)
+		words = append(words, strings.Split(q.name, "-")...)
+	}
+	if name := config.Nearest(want, names); name != "" {
+		return name
+	}
+	word := config.Nearest(want, slices.DeleteFunc(words, func(w string) bool { return len(w) < 4 }))
+	if i := slices.IndexFunc(all, func(q savedQuery) bool { return slices.Contains(strings.Split(q.name, "-"), word) }); i >= 0 {
+		return all[i].name
+	}
+	return ""
 }
 
 // A blank is what a person has to fill in before a saved query is about anything.

@@ -27,7 +27,7 @@ func everything(now time.Time, said string) web.Overview {
 		Version: "1.2.3", At: now, Running: true,
 		Configuration: &web.Configuration{LoadedAt: ago, NeedRestart: []string{"data_dir"}, FailedAt: ago, Error: said, Hint: "Mend it."},
 		Alerts: []web.Alert{
-			{Kind: "gap", Tenant: "dev", Severity: "critical", Message: said, Hint: said, Since: ago, Failing: []string{"slack"}},
+			{Kind: "gap", Tenant: "dev", Part: "2026-11-27T07:58:30.123456Z", Severity: "critical", Message: said, Hint: said, Since: ago, Failing: []string{"slack"}},
 			{Kind: "delivery_lag", Severity: "warning", Message: said, Since: ago, Ended: now},
 		},
 		Tenants: []web.Tenant{{

@@ -72,7 +72,7 @@ func (v *view) head(o web.Overview) {
 // alert says what people were told of.
 func (v *view) alert(a web.Alert) {
 	about, colour := cmp.Or(a.Tenant, "gapless"), yellow
-	if a.Part != "" {
+	if a.Part != "" && a.Kind != "gap" { // whose part is the time at which it was recorded
 		about += ", " + a.Part
 	}
 	if !a.Ended.IsZero() {

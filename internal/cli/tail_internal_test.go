@@ -251,6 +251,14 @@ func TestSavedQueriesFill(t *testing.T) {
 			t.Errorf("%s: %v", q.Title, err)
 		}
 	}
+	for typed, meant := range map[string]string{"blokked": "accounts-and-addresses-blocked", "one-usr": "one-user", "login-failed-by-user": "logins-failed-by-user"} {
+		if _, err := findQuery(cmd, typed); err == nil || !strings.Contains(err.Error(), "did you mean "+meant+"?") {
+			t.Errorf("%s: %v, want %s to be proposed", typed, err, meant)
+		}
+	}
+	if _, err := findQuery(cmd, "zzzzzzzz"); err == nil || strings.Contains(err.Error(), "did you mean") {
+		t.Errorf("what resembles nothing: %v", err)
+	}
 	if q, err := findQuery(cmd, "blocked"); err != nil || q.Title != "Accounts and addresses blocked" {
 		t.Errorf("blocked: %v, %v", q.Title, err)
 	}

@@ -108,6 +108,10 @@ func (o Origin) place() string {
 	return o.String()
 }
 
+// Nearest returns the candidate that a mistyped word most likely meant, empty when none is
+// near.
+func Nearest(word string, candidates []string) string { return nearest(word, candidates) }
+
 // nearest returns the candidate that a mistyped word most likely meant, empty
 // when none is near.
 func nearest(word string, candidates []string) string {

@@ -362,6 +362,9 @@ func TestTitleSaysWhat(t *testing.T) {
 			n(notify.StateFiring, notify.KindPushSilent, "a", "", notify.Warning), n(notify.StateFiring, notify.KindQuiet, "a", "", notify.Warning),
 		},
 	} {
+		if got := (notify.Message{About: notify.AboutRun, Report: &notify.Report{Tenants: []notify.TenantReport{{Tenant: "a", Trouble: "delivery: refused"}}}}).Title(); got != "gapless: exported, with errors" {
+			t.Errorf("a run with an error: %s", got)
+		}
 		if got := (notify.Message{About: notify.AboutAlerts, Notices: notices}).Title(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}

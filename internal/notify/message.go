@@ -101,6 +101,11 @@ func (m Message) Title() string {
 		if r := m.Report; len(r.On) > 0 {
 			return fmt.Sprintf("%s: exported, with %s on", m.from(), plural(len(r.On), "alert"))
 		}
+		for _, t := range m.Report.Tenants { // what is no alert yet is no success either
+			if t.Trouble != "" {
+				return m.from() + ": exported, with errors"
+			}
+		}
 		return m.from() + ": exported"
 	case AboutDay:
 		return fmt.Sprintf("%s: report from %s", m.from(), m.Report.To.In(m.Report.Zone).Format("Monday, 2 January 2006"))
