@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
 
 	"github.com/gaplesslogs/gapless/internal/cloudwatch"
 	"github.com/gaplesslogs/gapless/internal/config"
@@ -179,6 +181,11 @@ func (f *courier) logs(ctx context.Context, c config.NotifyEMF) (notify.LogsAPI,
 func explainSend(doing, operation string, err error) *notify.SendError {
 	e := cloudwatch.ExplainAWS(doing, operation, err)
 	out := &notify.SendError{Text: e.Error(), Hint: e.Hint, RetryAfter: e.RetryAfter}
+	if _, gone := errors.AsType[*snstypes.NotFoundException](err); gone {
+		out.Lasting, out.Misconfigured = true, true
+		out.Hint = "There is no topic of this ARN: `aws sns list-topics` shows those that there are."
+		return out
+	}
 	switch e.Class {
 	case pipeline.Unauthorized:
 		out.Lasting, out.Refused = true, true

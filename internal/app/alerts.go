@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -195,7 +196,10 @@ func figuresOf(v *web.Tenant, now time.Time) notify.Tenant {
 		}
 	}
 	for _, x := range v.Troubles {
-		t.Troubles = append(t.Troubles, notify.Trouble{Part: x.Part, Class: x.Class, Message: x.Message, Hint: x.Hint, Since: x.Since})
+		t.Troubles = append(t.Troubles, notify.Trouble{
+			Part: x.Part, Class: x.Class, Message: x.Message, Hint: x.Hint, Since: x.Since,
+			Full: strings.Contains(x.Message, pipeline.ErrBufferFull.Error()), // of a trouble the text is all that is kept
+		})
 	}
 	for _, x := range v.Retention.Risks {
 		t.Risks = append(t.Risks, notify.Risk{Kind: x.Kind, Message: x.Message, Hint: x.Hint})

@@ -25,6 +25,9 @@ const (
 	retryAfterMost = time.Hour
 )
 
+// hintReference is what to do about a secret that cannot be read.
+const hintReference = "Set what the reference in the section notify leads to; a file or a secret in AWS is read again by itself, a variable at the next start."
+
 // A SendError says why a message was not sent. It holds no secret: neither a URL nor
 // what the other side has answered in words of its own.
 type SendError struct {
@@ -105,7 +108,7 @@ func (r request) ready(ctx context.Context) error {
 func (r request) make(ctx context.Context) (*http.Request, error) {
 	target, err := r.url(ctx)
 	if err != nil {
-		return nil, &SendError{Text: "the URL cannot be had: " + err.Error(), Lasting: true, Misconfigured: true}
+		return nil, &SendError{Text: "the URL cannot be had: " + err.Error(), Hint: hintReference, Lasting: true, Misconfigured: true}
 	}
 	if err := CheckURL(target); err != nil {
 		return nil, &SendError{Text: err.Error(), Lasting: true, Misconfigured: true}
@@ -119,13 +122,13 @@ func (r request) make(ctx context.Context) (*http.Request, error) {
 	for _, h := range r.headers {
 		v, err := h.Value(ctx)
 		if err != nil {
-			return nil, &SendError{Text: "the header " + h.Name + " cannot be had: " + err.Error(), Lasting: true, Misconfigured: true}
+			return nil, &SendError{Text: "the header " + h.Name + " cannot be had: " + err.Error(), Hint: hintReference, Lasting: true, Misconfigured: true}
 		}
 		req.Header.Set(h.Name, v)
 	}
 	if r.sign != nil {
 		if err := r.sign(ctx, req.Header); err != nil {
-			return nil, &SendError{Text: "the signing key cannot be had: " + err.Error(), Lasting: true, Misconfigured: true}
+			return nil, &SendError{Text: "the signing key cannot be had: " + err.Error(), Hint: hintReference, Lasting: true, Misconfigured: true}
 		}
 	}
 	return req, nil

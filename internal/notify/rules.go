@@ -159,8 +159,8 @@ func (j *judge) sourceTrouble(x Trouble, f Finding) {
 	switch {
 	case x.person():
 		f.Kind = KindCredentialsRefused
-	case x.Class == "throttled" && j.full():
-		return // that the buffer is full is told
+	case x.Full || x.Class == "throttled" && j.full():
+		return // that the buffer is full is told, and the source is late to see that it has room again
 	case x.Class == "throttled":
 		if f.Kind, f.Hold = KindRateLimited, j.limits.RateLimited; f.Hold <= 0 {
 			return

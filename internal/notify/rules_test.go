@@ -109,6 +109,16 @@ func TestFullBufferIsNoRateLimit(t *testing.T) {
 	}
 }
 
+// TestRoomAgainIsNoRateLimit has the buffer have room again before the source that waited
+// for it has tried again.
+func TestRoomAgainIsNoRateLimit(t *testing.T) {
+	t.Parallel()
+	s := Snapshot{At: time.Now(), Tenants: []Tenant{{Name: "a", BufferMax: 100, BufferRoom: 90, Troubles: []Trouble{{Part: "poll", Class: "throttled", Full: true}}}}}
+	if got := said(Judge(s, testLimits(), newMemory())); got != nil {
+		t.Errorf("told: %v", got)
+	}
+}
+
 // TestEndedCredentialsAreToldOnce has the destination refuse for want of credentials.
 func TestEndedCredentialsAreToldOnce(t *testing.T) {
 	t.Parallel()

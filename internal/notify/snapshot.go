@@ -62,6 +62,8 @@ type Trouble struct {
 	// Message and Hint say what is wrong and what to do.
 	Message, Hint string
 	Since         time.Time
+	// Full says that a source waits for room in the buffer, and not for its other side.
+	Full bool
 }
 
 // person reports whether only a person can end it.
