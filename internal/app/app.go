@@ -19,6 +19,7 @@ import (
 	"github.com/gaplesslogs/gapless/internal/journal"
 	"github.com/gaplesslogs/gapless/internal/source"
 	"github.com/gaplesslogs/gapless/internal/store"
+	"github.com/gaplesslogs/gapless/internal/tracing"
 )
 
 // Options say what an App is made of. Config and Logger are required.
@@ -53,6 +54,8 @@ type Options struct {
 	AWSHTTP aws.HTTPClient
 	// NotifyHTTP replaces the transport to the channels of notify; nil is the ordinary one.
 	NotifyHTTP http.RoundTripper
+	// TracingHTTP replaces the transport to the collector of traces; nil is the ordinary one.
+	TracingHTTP http.RoundTripper
 	// AWSCredentials replaces the SDK's chain of credentials; nil leaves it.
 	AWSCredentials aws.CredentialsProvider
 }
@@ -68,8 +71,9 @@ type App struct {
 	strays   prometheus.Counter       // requests that are pushed to nobody
 	reloads  *reloads
 	tallies  tallies
-	gate     *access.Gate // nil before Start
-	alerts   *alerts      // nil in a run that ends by itself
+	gate     *access.Gate    // nil before Start
+	alerts   *alerts         // nil in a run that ends by itself
+	tracer   *tracing.Tracer // nil when nothing is traced
 
 	// stopping ends the calls of deliveries that were replaced, see delivery.leave.
 	stopping context.Context //nolint:containedctx // it is that of goroutines which outlive their reload
@@ -120,6 +124,9 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	cfg := opts.Config
 	a.cfg = cfg
 	if err := checkOnce(opts); err != nil {
+		return nil, err
+	}
+	if err := a.prepareTracing(ctx); err != nil {
 		return nil, err
 	}
 	a.store, err = store.Open(ctx, store.Config{

@@ -119,6 +119,7 @@ func (a *App) buildOutlet(ctx context.Context, t config.Tenant, o *outlet, w wan
 	if a.journal != nil {
 		o.deliver.OnOutcome = a.keepOutcomes(o, w)
 	}
+	a.traceOutlet(o)
 	return nil
 }
 
@@ -129,6 +130,7 @@ func (a *App) sink(ctx context.Context, tenant string, w wanted, o *outlet) (_ p
 	}
 	o.sink, err = cloudwatch.New(ctx, w.config(), cloudwatch.Deps{
 		Logger: o.logger, Registerer: o.tenant.registry, HTTPClient: a.opts.AWSHTTP, Credentials: a.opts.AWSCredentials, Tenant: tenant, Destination: w.metricsName(),
+		OnCall: a.onCall(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up CloudWatch Logs: %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/access"
@@ -127,6 +128,10 @@ func (a *App) plan(ctx context.Context, cfg *config.Config) (*plan, error) {
 	if next.History.Off() != old.History.Off() {
 		next.History = old.History
 		p.changes.NeedsRestart = append(p.changes.NeedsRestart, "history.keep")
+	}
+	if !reflect.DeepEqual(next.Tracing, old.Tracing) {
+		next.Tracing = old.Tracing
+		p.changes.NeedsRestart = append(p.changes.NeedsRestart, "tracing")
 	}
 	var err error
 	for _, t := range next.Tenants {

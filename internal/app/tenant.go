@@ -127,7 +127,7 @@ func (a *App) addSources(ctx context.Context, t config.Tenant, built *tenant, li
 			Source: s, Buffer: like.Buffer, Transforms: like.Transforms, RedactUnreadable: like.RedactUnreadable, Skips: like.Skips,
 			Route: like.Route, Also: like.Also, Logger: like.Logger, Metrics: like.Metrics,
 			Report: like.Report, OnCaughtUp: onCaughtUp, OnStored: built.keepRoutes(ctx, a.tallies.counts(built.name, s.Name(), onStored)),
-			Watch: a.watch(t.Name, s.Name()),
+			Watch: a.traced(t.Name, s.Name(), a.watch(t.Name, s.Name())),
 		})
 	}
 	if a.opts.Import != nil {

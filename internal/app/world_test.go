@@ -42,6 +42,7 @@ type world struct {
 	imports *app.Import
 	secrets config.Resolver
 	notify  http.RoundTripper // to the channels of notify
+	traces  http.RoundTripper // to the collector of traces
 }
 
 // A site is one tenant of a world and its destination.
@@ -163,7 +164,7 @@ func (w *world) open(ctx context.Context) (*app.App, error) {
 // options are those of an App in the world, without what it does.
 func (w *world) options() app.Options {
 	return app.Options{
-		Config: w.cfg, Logger: slog.New(slog.DiscardHandler), Auth0HTTP: w, NotifyHTTP: w.notify,
+		Config: w.cfg, Logger: slog.New(slog.DiscardHandler), Auth0HTTP: w, NotifyHTTP: w.notify, TracingHTTP: w.traces,
 		// A redirect is an answer, as with the SDK's own client.
 		AWSHTTP:        &http.Client{Transport: w, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		AWSCredentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "example-secret", ""),

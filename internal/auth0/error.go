@@ -88,6 +88,9 @@ type Error struct {
 	Err error
 }
 
+// HTTPStatus returns Status.
+func (e *Error) HTTPStatus() int { return e.Status }
+
 // Error returns the operation, the status and the message.
 func (e *Error) Error() string {
 	var b strings.Builder

@@ -129,6 +129,7 @@ func webhookMetrics(ctx context.Context, t *testing.T) map[string]metric {
 	cfg := config.Default()
 	cfg.DataDir, cfg.Listen, cfg.AWS.Region, cfg.Webhook.Listen = t.TempDir(), "127.0.0.1:0", "us-east-1", "127.0.0.1:0"
 	cfg.Ledger.Directory = t.TempDir()
+	cfg.Tracing.Endpoint = "http://127.0.0.1:1"
 	cfg.AWS.Endpoint = "http://127.0.0.1:1" // where nobody is
 	cfg.Webhook.TLS = config.TLS{CertFile: file("cert.pem", "CERTIFICATE", pair.Certificate[0]), KeyFile: file("key.pem", "PRIVATE KEY", key)}
 	cfg.Dashboard.TLS = cfg.Webhook.TLS
@@ -159,7 +160,7 @@ func webhookMetrics(ctx context.Context, t *testing.T) map[string]metric {
 		t.Fatal(err)
 	}
 	all := parseMetrics(scrape(ctx, t, "https://"+a.Addr()+"/metrics"))
-	ours := regexp.MustCompile("^gapless_(webhook|dashboard|healed|push|destination|ledger)_")
+	ours := regexp.MustCompile("^gapless_(webhook|dashboard|healed|push|destination|ledger|trace)_")
 	maps.DeleteFunc(all, func(name string, _ metric) bool { return !ours.MatchString(name) })
 	return all
 }

@@ -189,9 +189,14 @@ func invoke[In, Out any](ctx context.Context, s *Sink, op string, in *In,
 	ctx, cancel := context.WithTimeoutCause(ctx, s.config.RequestTimeout, errRequestTimeout)
 	defer cancel()
 	s.metrics.apiCalls.WithLabelValues(op).Inc()
+	began := time.Now()
 	out, err := call(ctx, in, opts...)
 	if err != nil {
-		return nil, understand(op, err)
+		err = understand(op, err)
+	}
+	s.called(ctx, op, began, err)
+	if err != nil {
+		return nil, err
 	}
 	if at, ok := awsmiddleware.GetServerTime(meta(out)); ok {
 		s.clock.heard(at)

@@ -2,6 +2,7 @@ package cloudwatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -32,6 +33,38 @@ type Deps struct {
 	// Destination is the value of the label "destination" of one that a tenant has
 	// besides its main one; empty for the main one.
 	Destination string
+	// OnCall hears of each call to CloudWatch Logs, and of each look for what has arrived,
+	// when it is over, with the context of Deliver or one made of it; it must be quick.
+	// May be nil.
+	OnCall func(ctx context.Context, c Call)
+}
+
+// A Call is one to CloudWatch Logs that is over.
+type Call struct {
+	// Op is the operation, such as "PutLogEvents", or LookUp.
+	Op    string
+	Began time.Time
+	Took  time.Duration
+	// Status is the HTTP status of a refusal; 0 when there was no answer, or a good one.
+	Status int
+	// Err says that it has failed.
+	Err error
+}
+
+// LookUp is the Op of a look for what has arrived of a batch in doubt: some calls of
+// GetLogEvents and the waits between them.
+const LookUp = "look up"
+
+// called tells of a call, or of a look.
+func (s *Sink) called(ctx context.Context, op string, began time.Time, err error) {
+	if s.onCall == nil {
+		return
+	}
+	c := Call{Op: op, Began: began, Took: time.Since(began), Err: err}
+	if f, ok := errors.AsType[*failure](err); ok {
+		c.Status = f.status
+	}
+	s.onCall(ctx, c)
 }
 
 // Sink delivers one tenant's batches to CloudWatch Logs. It is safe for
@@ -47,6 +80,7 @@ type Sink struct {
 	bodies  bodies
 	gzip    atomic.Int32 // what is known of the endpoint: gzipUnknown, …
 	targets targets
+	onCall  func(context.Context, Call) // nil for nobody
 
 	readable readable
 }
@@ -65,7 +99,7 @@ func New(ctx context.Context, c Config, d Deps) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{config: c, region: region, client: client, logger: d.Logger, metrics: newMetrics(d.Registerer, d.Tenant, d.Destination), targets: newTargets()}
+	s := &Sink{config: c, region: region, client: client, logger: d.Logger, metrics: newMetrics(d.Registerer, d.Tenant, d.Destination), targets: newTargets(), onCall: d.OnCall}
 	if c.Compression == CompressNone {
 		s.gzip.Store(gzipOff)
 	}
@@ -135,7 +169,9 @@ func (d *delivery) notArrived(ctx context.Context, b pipeline.Batch, from *draft
 	if b.Doubt.IsZero() {
 		return nil
 	}
+	began := time.Now()
 	found, err := d.lookUp(ctx, b.Doubt, append(slices.Clip(from.items), d.outside(b, *from)...))
+	d.sink.called(ctx, LookUp, began, err)
 	if err != nil {
 		return d.sink.explain("look up what has arrived in", d.dest, err)
 	}

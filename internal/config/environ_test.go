@@ -100,6 +100,8 @@ func other(name string) string {
 		{"LEDGER_SEAL_AFTER", "45m"},
 		{"LEDGER_DIRECTORY", "/other"},
 		{"LEDGER_CLOUDWATCH", "true"},
+		{"SAMPLE_RATIO", "0.25"},
+		{"TRACING_HEADERS_0_VALUE", "env:X"},
 		{"TOO_OLD", "dead_letter"},
 		{"TOO_NEW", "dead_letter"},
 		{"TOO_LARGE", "dead_letter"},
@@ -182,6 +184,9 @@ func TestEveryVariableRoundTrips(t *testing.T) {
 		if rest, ok := strings.CutPrefix(name, "GAPLESS_NOTIFY_"); ok {
 			base += notifyBase(rest)
 			value = otherNotify(name)
+		}
+		if strings.HasPrefix(name, "GAPLESS_TRACING_HEADERS") {
+			base += "tracing: {headers: [{name: Y, value: 'env:Y'}]}\n"
 		}
 		cfg := mustLoad(t, base, name+"="+value)
 		var out strings.Builder

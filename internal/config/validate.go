@@ -82,6 +82,7 @@ func (l *loader) validate() {
 	l.checkQueues()
 	l.checkSetup(&c.Setup)
 	l.checkNotify(c)
+	l.checkTracing(&c.Tracing)
 }
 
 // checkLeaf checks a value against the tags of its field.

@@ -74,6 +74,18 @@ type Page struct {
 	// Mark, when not zero, is how much of the log the source has read once the
 	// page is stored. One that comes alone may be stored later, or never.
 	Mark Mark
+	// Fetches are the requests that brought the page, in their order, where the source
+	// makes requests. They are there to be told of; nothing depends on them.
+	Fetches []Fetch
+}
+
+// A Fetch is a request that a source has made and that was answered.
+type Fetch struct {
+	// Began is when it was asked for. What it took includes waits for the rate limit.
+	Began time.Time
+	Took  time.Duration
+	// Records counts the events, and the pieces that are none, of the answer.
+	Records int
 }
 
 // Empty reports whether storing the page would change nothing but the cursor and

@@ -32,11 +32,22 @@ type Deliver struct {
 	// called when that is done, with whether the buffer has taken the outcome. It must
 	// be quick, and is called at the same time for different batches; may be nil.
 	OnOutcome func(Outcome) (done func(settled bool))
+	// Observer follows batches; may be nil.
+	Observer Observer
 
 	setUp    sync.Once
 	trouble  *trouble
 	lanes    lanes
 	inFlight atomic.Int64
+}
+
+// An Observer follows batches on their way to the sink and back. It must be quick, and is
+// called at the same time for different batches.
+type Observer interface {
+	// Delivering hears of a batch before the sink does. The context that it returns goes
+	// along with the batch, so that what the sink does can be told to belong to it. done
+	// hears what became of the batch, and whether the buffer has taken that.
+	Delivering(ctx context.Context, b Batch) (_ context.Context, done func(o Outcome, settled bool))
 }
 
 // An Outcome is what became of a batch.
@@ -147,6 +158,10 @@ func (d *Deliver) take(ctx context.Context) (Batch, error) {
 func (d *Deliver) one(ctx, calls context.Context, b Batch) error {
 	d.Metrics.inFlight.Set(float64(d.inFlight.Add(1)))
 	defer func() { d.Metrics.inFlight.Set(float64(d.inFlight.Add(-1))) }()
+	observed := func(Outcome, bool) {}
+	if d.Observer != nil {
+		calls, observed = d.Observer.Delivering(calls, b)
+	}
 	began := time.Now()
 	doubted := !b.Doubt.IsZero()
 	receipt, failure := d.try(calls, &b)
@@ -155,12 +170,14 @@ func (d *Deliver) one(ctx, calls context.Context, b Batch) error {
 		d.failed(ctx, b.Destination, failure)
 		receipt = RetryAll(b, b.Doubt)
 	}
+	out := Outcome{Batch: b, Receipt: receipt, Began: began, Took: took, Doubted: doubted, Err: failure}
 	done := func(bool) {}
 	if d.OnOutcome != nil {
-		done = d.OnOutcome(Outcome{Batch: b, Receipt: receipt, Began: began, Took: took, Doubted: doubted, Err: failure})
+		done = d.OnOutcome(out)
 	}
 	err := d.settle(calls, b, receipt)
 	done(err == nil)
+	observed(out, err == nil)
 	if err != nil || failure != nil {
 		return err
 	}

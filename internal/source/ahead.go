@@ -156,6 +156,7 @@ func merge(pages []event.Page) []event.Page {
 func join(a, b event.Page) event.Page {
 	a.Events = append(slices.Clip(a.Events), b.Events...)
 	a.Unreadable = append(slices.Clip(a.Unreadable), b.Unreadable...)
+	a.Fetches = append(slices.Clip(a.Fetches), b.Fetches...)
 	if len(b.Skipped) > 0 {
 		skipped := maps.Clone(b.Skipped)
 		for reason, n := range a.Skipped {

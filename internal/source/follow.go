@@ -39,12 +39,15 @@ func real(e event.Event) bool { return !strings.HasPrefix(e.LogID, event.Synthet
 func (r *reader) fetch(ctx context.Context, id string) (fetched, error) {
 	for {
 		take := r.take
+		began := time.Now()
 		ans, err := r.api.Logs(ctx, id, take)
 		if err != nil && errors.Is(err, auth0.ErrTooLarge) && take > 1 {
 			r.take = take / 2
 			continue
 		}
-		return fetched{ans, take}, err
+		got := fetched{ans, take}
+		got.Page.Fetches = []event.Fetch{{Began: began, Took: time.Since(began), Records: got.records()}}
+		return got, err
 	}
 }
 

@@ -58,7 +58,7 @@ func (r *reader) judge(at place, got fetched) step {
 		return r.judgeStuck(at, got)
 	}
 	r.stuck = stuck{}
-	page := event.Page{Unreadable: got.Page.Unreadable}
+	page := event.Page{Unreadable: got.Page.Unreadable, Fetches: got.Page.Fetches}
 	page.Events, page.Skipped = r.sift(got.Page.Events, at.since)
 	next := place{id: id, since: at.since}
 	if len(page.Skipped) == 0 && len(got.Page.Events) > 0 {
@@ -128,7 +128,7 @@ type stuck struct {
 func (r *reader) judgeStuck(at place, got fetched) step {
 	s := step{from: at.id, next: at}
 	if !samePieces(r.stuck.last, got.Page) {
-		page := event.Page{Unreadable: got.Page.Unreadable}
+		page := event.Page{Unreadable: got.Page.Unreadable, Fetches: got.Page.Fetches}
 		page.Events, page.Skipped = r.sift(got.Page.Events, at.since)
 		if !page.Empty() {
 			s.pages = append(s.pages, page)
