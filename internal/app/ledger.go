@@ -111,6 +111,13 @@ func (a *App) ledgerPlaces(ctx context.Context, cfg *config.Config, tenant strin
 		}
 		places = append(places, s)
 	}
+	if cfg.Ledger.S3.URL != "" {
+		b, err := a.newLedgerBucket(ctx, cfg, cfg.Ledger.S3.URL, tenant, nameOf(w.name))
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, b)
+	}
 	return places, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gaplesslogs/gapless/internal/cloudwatch"
@@ -18,10 +19,12 @@ import (
 	"github.com/gaplesslogs/gapless/internal/store"
 )
 
-// Where AuditLedger finds the ledger; anything else is the path of a file.
+// Where AuditLedger finds the ledger; anything else is the URL of a bucket, or the path
+// of a file or directory.
 const (
 	LedgerFromStore      = "store"
 	LedgerFromCloudWatch = "cloudwatch"
+	LedgerFromS3         = "s3" // where ledger.s3.url says
 )
 
 // A LedgerAudit is what AuditLedger compares.
@@ -31,7 +34,8 @@ type LedgerAudit struct {
 	Tenant, Destination string
 	// Since and Until bound the hours that are compared; the zero times are no bounds.
 	Since, Until time.Time
-	// From is where the ledger is: LedgerFromStore, LedgerFromCloudWatch or a file.
+	// From is where the ledger is: one of the constants LedgerFrom…, a URL such as
+	// s3://BUCKET/PREFIX, or a file or a directory.
 	From string
 	// Keys check the signatures. Without any, the key of the configuration does if it can
 	// be read.
@@ -107,7 +111,7 @@ func (a *App) auditOutlet(ctx context.Context, t *config.Tenant, w wanted, v *Le
 	}
 	r.Record = record.Check(v.Head, v.From != LedgerFromCloudWatch)
 	if len(r.Record.Entries)+len(r.Record.Problems) == 0 {
-		return r, &pipeline.Error{Op: "read the ledger", Class: pipeline.Misconfigured, Err: errNoLedger, Hint: "Say where it is with --from: store, cloudwatch, or a file. `gapless ledger list` shows what the store has."}
+		return r, &pipeline.Error{Op: "read the ledger", Class: pipeline.Misconfigured, Err: errNoLedger, Hint: "Say where it is with --from: store, cloudwatch, s3://BUCKET/PREFIX, or a file or directory. `gapless ledger list` shows what the store has."}
 	}
 	audit := ledger.Audit{
 		Record: &r.Record, Destination: &auditedPlace{sink: o.sink, logger: a.opts.Logger}, Since: v.Since, Until: v.Until, Patience: v.Patience, Wait: pipeline.Wait,
@@ -138,16 +142,60 @@ func (a *App) readLedger(ctx context.Context, tenant string, w wanted, from stri
 			record.Add(e.Message)
 			return nil
 		})
-	default:
-		return readLedgerFile(from, record)
 	}
+	if from == LedgerFromS3 {
+		from = a.opts.Config.Ledger.S3.URL
+		if from == "" {
+			return &pipeline.Error{Op: "read the ledger", Class: pipeline.Misconfigured, Err: errNoBucket, Hint: "Name the bucket: --from s3://BUCKET/PREFIX."}
+		}
+	}
+	if strings.HasPrefix(from, "s3://") {
+		b, err := a.newLedgerBucket(ctx, a.opts.Config, from, tenant, nameOf(w.name))
+		if err != nil {
+			return err
+		}
+		return b.read(ctx, a.opts.Logger, record.Add)
+	}
+	return readLedgerFiles(from, tenant, nameOf(w.name), record)
+}
+
+// errNoBucket says that no bucket is configured.
+var errNoBucket = errors.New("ledger.s3.url is not set")
+
+// readLedgerFiles reads a file, or what a directory has of a destination: the file that
+// ledger.directory gets, and a copy of a bucket.
+func readLedgerFiles(path, tenant, destination string, record *ledger.Record) error {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return readLedgerFile(path, record)
+	}
+	below := filepath.Join(path, tenant, destination)
+	if _, err := os.Stat(below + ".jsonl"); err == nil {
+		if err := readLedgerFile(below+".jsonl", record); err != nil {
+			return err
+		}
+	}
+	err := filepath.WalkDir(below, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case name == below && errors.Is(err, fs.ErrNotExist):
+			return fs.SkipAll
+		case err != nil:
+			return err
+		case d.IsDir() || filepath.Ext(name) != ".json":
+			return nil
+		}
+		return readLedgerFile(name, record)
+	})
+	if err != nil {
+		return fmt.Errorf("read the ledger: %w", err)
+	}
+	return nil
 }
 
 // readLedgerFile reads the entries of a file.
 func readLedgerFile(path string, record *ledger.Record) (err error) {
 	f, err := os.Open(filepath.Clean(path))
 	if errors.Is(err, fs.ErrNotExist) {
-		return &pipeline.Error{Op: "read the ledger", Class: pipeline.Misconfigured, Err: err, Hint: "--from takes store, cloudwatch, or the path of a file of JSON lines."}
+		return &pipeline.Error{Op: "read the ledger", Class: pipeline.Misconfigured, Err: err, Hint: "--from takes store, cloudwatch, s3, s3://BUCKET/PREFIX, or the path of a file of JSON lines or of a directory."}
 	}
 	if err != nil {
 		return fmt.Errorf("read the ledger: %w", err)

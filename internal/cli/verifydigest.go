@@ -31,7 +31,7 @@ func addDigestFlags(cmd *cobra.Command) *digestFlags {
 	d := &digestFlags{}
 	f := cmd.Flags()
 	f.BoolVar(&d.on, "digest", false, "check the ledger, and the destinations against it, without Auth0; without --since all of it")
-	f.StringVar(&d.from, "from", app.LedgerFromStore, "where the ledger is, with --digest: store, cloudwatch, or the path of a `FILE`")
+	f.StringVar(&d.from, "from", app.LedgerFromStore, "where the ledger is, with --digest: store, cloudwatch, s3 for the bucket of ledger.s3, s3://BUCKET/PREFIX, or the path of a `FILE` or directory")
 	f.StringArrayVar(&d.keys, "public-key", nil, "`KEY` that the ledger is signed with, as a file or in base64; may be given several times")
 	f.StringVar(&d.head, "head", "", "`HASH` of an entry that was noted down elsewhere, and must be in the ledger")
 	return d
@@ -218,12 +218,13 @@ func digestText(tenant string, r *app.LedgerReport, hours []ledger.Result) strin
 		}
 		at := ""
 		if p.Chain != "" {
-			at = fmt.Sprintf(" entry %d of chain %s", p.Seq, p.Chain)
+			at = fmt.Sprintf("entry %d of chain %s", p.Seq, p.Chain)
+			if !p.From.IsZero() {
+				at += " (" + clockOf(p.From) + ")"
+			}
+			at += ": "
 		}
-		if !p.From.IsZero() {
-			at += " (" + clockOf(p.From) + ")"
-		}
-		fmt.Fprintf(&b, "  %-10s %s: %s\n", p.Fault, at, p.Detail)
+		fmt.Fprintf(&b, "  %-11s %s%s\n", p.Fault, at, p.Detail)
 	}
 	for _, note := range c.Notes {
 		fmt.Fprintf(&b, "  note        %s\n", note)

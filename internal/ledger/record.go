@@ -198,7 +198,11 @@ func (c *Checked) follows(last, e *Entry, beginning bool) {
 	case e.Seq > next && last == nil && !beginning:
 		c.Notes = append(c.Notes, fmt.Sprintf("chain %s begins at entry %d here: what was before is not in this record", e.Chain, e.Seq))
 	case e.Seq > next:
-		p := e.problem(Lost, fmt.Sprintf("entries %d to %d are missing", next, e.Seq-1))
+		detail := fmt.Sprintf("entries %d to %d are missing", next, e.Seq-1)
+		if next == e.Seq-1 {
+			detail = "it is missing"
+		}
+		p := e.problem(Lost, detail)
 		p.Seq = next
 		p.Until = e.From
 		p.From = time.Time{}

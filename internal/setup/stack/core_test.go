@@ -203,6 +203,13 @@ func TestPolicyIsWhatTheConfigurationNeeds(t *testing.T) {
 		}},
 		"a class without reads": {with("{log_group_class: INFREQUENT_ACCESS}"), map[string][]string{group + ":*": {"logs:DescribeLogStreams", "logs:PutLogEvents"}}},
 		"a role":                {with("{role_arn: 'arn:aws:iam::210987654321:role/audit'}"), map[string][]string{"arn:aws:iam::210987654321:role/audit": {"sts:AssumeRole"}}},
+		"a bucket for the ledger": {oneTenant + "ledger: {s3: {url: 's3://audit/gap/x', kms_key_id: 'arn:aws:kms:eu-central-1:123456789012:key/k'}}\n", map[string][]string{
+			group + ":*": all, "s3:::audit": {"s3:ListBucket"}, "s3:::audit/gap/x/*": {"s3:GetObject", "s3:PutObject"},
+			"arn:aws:kms:eu-central-1:123456789012:key/k": {"kms:Decrypt", "kms:GenerateDataKey"},
+		}},
+		"a bucket by a role": {strings.Replace(oneTenant, "aws: {", "aws: {role_arn: 'arn:aws:iam::210987654321:role/audit', ", 1) + "ledger: {s3: {url: 's3://audit'}}\n", map[string][]string{
+			"arn:aws:iam::210987654321:role/audit": {"sts:AssumeRole"},
+		}},
 		"a queue": {oneTenant + "    sqs: {queue_url: 'https://sqs.us-east-1.amazonaws.com/210987654321/auth0'}\n", map[string][]string{
 			group + ":*": all, "sqs:us-east-1:210987654321:auth0": {"sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"},
 		}},

@@ -26,6 +26,7 @@ func permissions(cfg *config.Config, o *Options, s *Stack) (document, error) {
 		t.grant(o, grant)
 		t.grantLedger(cfg, o, grant)
 	}
+	grantBucket(cfg, o, grant)
 	queues, err := readQueues(cfg, o)
 	if err != nil {
 		return document{}, err
@@ -95,6 +96,25 @@ func (t *target) grantLedger(cfg *config.Config, o *Options, grant func(resource
 		}
 	}
 	grant(group+":*", actions...)
+}
+
+// grantBucket allows what publishing the ledger to S3 calls: to write, to see whether what
+// is there already is the same, and to find the last entry behind which a new chain begins.
+func grantBucket(cfg *config.Config, o *Options, grant func(resource string, actions ...string)) {
+	l := &cfg.Ledger
+	bucket, prefix, ok := config.SplitS3URL(l.S3.URL)
+	if !ok || !l.Enabled || o.AsDestination != (cfg.AWS.RoleARN != "") { // the role reaches it, if there is one
+		return
+	}
+	arn := "arn:" + Partition + ":s3:::" + bucket
+	if prefix != "" {
+		prefix += "/"
+	}
+	grant(arn+"/"+prefix+"*", "s3:PutObject", "s3:GetObject")
+	grant(arn, "s3:ListBucket")
+	if strings.HasPrefix(l.S3.KMSKeyID, "arn:") {
+		grant(l.S3.KMSKeyID, "kms:GenerateDataKey", "kms:Decrypt")
+	}
 }
 
 // wildcard puts a wildcard in the place of placeholders.
