@@ -65,7 +65,7 @@ needs. The exit code is 5 when some of the events did not reach the destination.
 		if !(*share >= 0 && *share <= 1) { // refuses NaN too
 			return usageError(cmd, "--rate-share lies between 0 and 1")
 		}
-		q := app.BackfillRequest{Destination: *destination, Since: span.Since, Until: span.Until, Asked: *since + " " + *until, RateShare: *share}
+		q := app.BackfillRequest{Destination: *destination, Since: span.Since, Until: span.Until, Asked: strings.TrimSpace(*since + " " + *until), RateShare: *share}
 		if *to != "" {
 			i := strings.LastIndexByte(*to, '/')
 			if i <= 0 || i == len(*to)-1 {
