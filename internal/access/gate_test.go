@@ -478,6 +478,7 @@ func TestLoginCSRF(t *testing.T) {
 	status(t, "no token", b.post("/login", with("")), 403)
 	status(t, "of another site", b.post("/login", with(mine), "Sec-Fetch-Site", "cross-site"), 403)
 	status(t, "of another origin", b.post("/login", with(mine), "Sec-Fetch-Site", "", "Origin", "https://evil.example"), 403)
+	status(t, "of an origin without a name", b.post("/login", with(mine), "Sec-Fetch-Site", "", "Origin", "null"), 403)
 	status(t, "no form", b.post("/login", with(mine), "Content-Type", "text/plain"), 403)
 	big := with(mine)
 	big.Set("password", strings.Repeat("x", 70<<10))
@@ -486,6 +487,19 @@ func TestLoginCSRF(t *testing.T) {
 		t.Fatal("somebody is logged in")
 	}
 	status(t, "its own", b.post("/login", with(b.form())), 303)
+}
+
+// TestBrowsersNameTheOriginOfTheForm holds that a browser is not told to name no referrer: it
+// would send "Origin: null" with the form, as if it were of another site. One whose user
+// wants it so says elsewhere that the form is of this site.
+func TestBrowsersNameTheOriginOfTheForm(t *testing.T) {
+	w := newWorld(t, public(t))
+	b := w.browser()
+	if got := b.get("/login").Header.Get("Referrer-Policy"); got != "same-origin" {
+		t.Errorf("the policy of the form is %q, want same-origin", got)
+	}
+	form := url.Values{"username": {"otto"}, "password": {"otto's password"}, "csrf": {b.form()}}
+	status(t, "without a referrer", b.post("/login", form, "Sec-Fetch-Site", "same-origin", "Origin", "null"), 303)
 }
 
 func TestNoOpenRedirect(t *testing.T) {

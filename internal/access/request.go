@@ -82,12 +82,14 @@ func foreign(r *http.Request) bool {
 // crossOrigin reports whether a request that changes something comes from a page of
 // another origin.
 func (p *Policy) crossOrigin(r *http.Request) bool {
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
+	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+	switch {
+	case site != "" && site != "same-origin":
 		return true
-	}
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return false // no browser, or one so old that the token alone must do
+	case origin == "": // no browser, or one so old that the token alone must do
+		return false
+	case origin == "null" && site == "same-origin": // a browser told to name no referrer to anybody
+		return false
 	}
 	if p.PublicURL != nil && strings.EqualFold(origin, p.PublicURL.Scheme+"://"+p.PublicURL.Host) {
 		return false
