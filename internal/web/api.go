@@ -66,7 +66,7 @@ type series struct {
 	Points []Point   `json:"points"`
 }
 
-// seriesJSON answers with the counts of a tenant, or of all, over 1h, 6h or 24h.
+// seriesJSON answers with the counts of a tenant, or of all, over 15m, 1h, 6h or 24h.
 func (h *handler) seriesJSON(r *http.Request) (any, error) {
 	j, err := h.journal()
 	if err != nil {
@@ -74,7 +74,7 @@ func (h *handler) seriesJSON(r *http.Request) (any, error) {
 	}
 	q := r.URL.Query()
 	if name := q.Get("range"); name != "" && !slices.ContainsFunc(spans, func(s span) bool { return s.Name == name }) {
-		return nil, badParameter("range", "1h, 6h, 24h")
+		return nil, badParameter("range", "15m, 1h, 6h, 24h")
 	}
 	s := spanOf(q.Get("range"))
 	out := series{Tenant: q.Get("tenant"), Step: int64(s.Step / time.Second)}

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,6 +11,7 @@ import (
 // The spans that charts offer, by the value of the parameter range, with the length of
 // a step of each.
 var spans = []span{
+	{Name: "15m", Length: 15 * time.Minute, Step: time.Minute},
 	{Name: "1h", Length: time.Hour, Step: time.Minute},
 	{Name: "6h", Length: 6 * time.Hour, Step: 5 * time.Minute},
 	{Name: "24h", Length: 24 * time.Hour, Step: 15 * time.Minute},
@@ -21,14 +23,16 @@ type span struct {
 	Length, Step time.Duration
 }
 
-// spanOf returns the span of a name; the first one for a name that is not known.
+// usual is the span of a page that was not asked for one.
+const usual = "1h"
+
+// spanOf returns the span of a name; the usual one for a name that is not known.
 func spanOf(name string) span {
-	for _, s := range spans {
-		if s.Name == name {
-			return s
-		}
+	i := slices.IndexFunc(spans, func(s span) bool { return s.Name == name })
+	if i < 0 {
+		return spanOf(usual)
 	}
-	return spans[0]
+	return spans[i]
 }
 
 // bounds returns the whole steps that end with the one of now.
@@ -70,42 +74,78 @@ type chart struct {
 // A chartRow is a step with the counts of it.
 type chartRow = Point
 
-// newChart draws the points of a span.
-func newChart(points []Point, s span) *chart {
-	c := &chart{Span: s.Name, Step: int(s.Step / time.Minute), Rows: points}
-	if len(points) == 0 {
+// newChart draws the points of a span at a time. They are the steps that bounds gives and
+// two before them. Young says that nothing was ever counted before the first of them that
+// is not zero: the lines begin there then, as nobody knows that nothing happened before.
+func newChart(points []Point, s span, now time.Time, young bool) *chart {
+	lead := min(2, len(points))
+	c := &chart{Span: s.Name, Step: int(s.Step / time.Minute), Rows: points[lead:]}
+	if len(points) == lead {
 		return c
 	}
-	most := 0.0
-	for _, p := range points {
+	for _, p := range c.Rows {
 		c.SumFetched, c.SumDelivered, c.SumRejected = c.SumFetched+p.Fetched, c.SumDelivered+p.Delivered, c.SumRejected+p.Rejected
+	}
+	n := len(points)
+	c.Last = int64(math.Round(c.rate(points[n-2].Delivered)))
+	if c.Last == 0 { // it has just begun
+		c.Last = int64(math.Round(c.rate(points[n-1].Delivered)))
+	}
+	c.draw(wholeSteps(points, s, now), s, young)
+	return c
+}
+
+// wholeSteps returns the points to draw, of which there are always as many. The step under way
+// counts for as long as it has lasted: drawn as it is, each would begin with a fall to
+// zero. In its first minute that says nothing yet, so it is left out, unless it is all
+// there is.
+func wholeSteps(points []Point, s span, now time.Time) []Point {
+	n := len(points)
+	last := points[n-1]
+	gone := now.Sub(last.At)
+	switch {
+	case gone >= s.Step:
+	case gone >= time.Minute:
+		scale := float64(s.Step) / float64(gone)
+		last.Fetched, last.Delivered = int64(math.Round(scale*float64(last.Fetched))), int64(math.Round(scale*float64(last.Delivered)))
+	case slices.ContainsFunc(points[:n-1], counted):
+		return points[:n-1]
+	}
+	return append(slices.Clone(points[1:n-1]), last)
+}
+
+// counted reports whether anything happened in a step.
+func counted(p Point) bool { return p.Fetched != 0 || p.Delivered != 0 || p.Rejected != 0 }
+
+// draw draws points that are evenly spaced over the plane.
+func (c *chart) draw(points []Point, s span, young bool) {
+	most, peak := 0.0, 0.0
+	for _, p := range points {
 		most = max(most, c.rate(p.Fetched), c.rate(p.Delivered), c.rate(p.Rejected))
+		peak = max(peak, c.rate(p.Delivered))
 	}
 	top := roundUp(most)
 	for i := range 3 {
 		c.Ticks = append(c.Ticks, tick(top*float64(2-i)/2))
 	}
-	const marks = 5
-	for i := range marks {
-		c.Times = append(c.Times, points[0].At.Add(time.Duration(i)*s.Length/(marks-1)))
+	marks := 5
+	if len(points)%3 == 1 && len(points) < 20 {
+		marks = 4 // 15 minutes are three times five
 	}
-	c.Fetched = c.line(points, top, func(p Point) int64 { return p.Fetched })
-	c.Delivered = c.line(points, top, func(p Point) int64 { return p.Delivered })
-	c.DeliveredArea = c.Delivered + fmt.Sprintf("L%g %gL0 %gZ", planeWidth, planeHeight, planeHeight)
+	for i := range marks {
+		c.Times = append(c.Times, points[0].At.Add(time.Duration(i*(len(points)-1)/(marks-1))*s.Step))
+	}
+	begin := 0
+	if young { // from the zero before the first
+		begin = max(0, slices.IndexFunc(points, counted)-1)
+	}
+	c.Fetched = c.line(points, begin, top, func(p Point) int64 { return p.Fetched })
+	c.Delivered = c.line(points, begin, top, func(p Point) int64 { return p.Delivered })
+	x, _ := place(begin, len(points), 0, top)
+	c.DeliveredArea = c.Delivered + fmt.Sprintf("L%g %gL%g %gZ", planeWidth, planeHeight, x, planeHeight)
 	c.Rejected = c.bars(points, top)
 	c.Data = c.data(points, s)
-	peak := 0.0
-	for _, p := range points {
-		peak = max(peak, c.rate(p.Delivered))
-	}
 	c.Peak = tick(peak)
-	if n := len(points); n > 1 {
-		c.Last = int64(math.Round(c.rate(points[n-2].Delivered)))
-		if c.Last == 0 { // it has just begun
-			c.Last = int64(math.Round(c.rate(points[n-1].Delivered)))
-		}
-	}
-	return c
 }
 
 // rate returns a count of a step as a count per minute.
@@ -120,12 +160,12 @@ func place(i, n int, value, top float64) (x, y float64) {
 	return math.Round(x*10) / 10, math.Round((planeHeight-planeHeight*value/top)*10) / 10
 }
 
-// line returns the path of one count.
-func (c *chart) line(points []Point, top float64, of func(Point) int64) string {
+// line returns the path of one count, from a point on.
+func (c *chart) line(points []Point, begin int, top float64, of func(Point) int64) string {
 	var b strings.Builder
-	for i, p := range points {
-		x, y := place(i, len(points), c.rate(of(p)), top)
-		fmt.Fprintf(&b, "%c%g %g", "ML"[min(i, 1)], x, y)
+	for i := begin; i < len(points); i++ {
+		x, y := place(i, len(points), c.rate(of(points[i])), top)
+		fmt.Fprintf(&b, "%c%g %g", "ML"[min(i-begin, 1)], x, y)
 	}
 	return b.String()
 }

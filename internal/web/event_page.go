@@ -102,11 +102,11 @@ func alike(e Event, w *words) []choice {
 			out = append(out, choice{Text: w.t("event.more." + key), Href: eventsHref(url.Values{}, "tenant", e.Tenant, name, value)})
 		}
 	}
-	add("user", "user", cmp.Or(e.UserID, e.UserName))
+	add("user", "user", beginning(cmp.Or(e.UserID, e.UserName)))
 	if isAddress(e.IP) {
 		add("ip", "ip", e.IP)
 	}
-	add("client", "client", cmp.Or(e.ClientID, e.ClientName))
+	add("client", "client", beginning(cmp.Or(e.ClientID, e.ClientName)))
 	add("type", "type", e.Type)
 	since, until := e.Date.Add(-around), e.Date.Add(around)
 	return append(out, choice{

@@ -134,16 +134,19 @@ func (h *handler) eventRows(r *http.Request) (any, error) {
 func rows(list []Event, v url.Values) []eventRow {
 	out := make([]eventRow, 0, len(list))
 	for _, e := range list {
+		for _, text := range []*string{&e.UserID, &e.UserName, &e.ClientID, &e.ClientName, &e.Connection, &e.Description, &e.UserAgent, &e.City, &e.Country} {
+			*text = beginning(*text)
+		}
 		row := eventRow{
 			Event: e, Severity: event.Lookup(e.Type).Severity.String(), Href: eventHref(e.Tenant, e.LogID),
 			Who: cmp.Or(e.UserName, e.UserID), App: cmp.Or(e.ClientName, e.ClientID), Place: whereabouts(e.City, e.Country),
 			TypeHref: eventsHref(v, "type", e.Type),
 		}
 		if user := cmp.Or(e.UserID, e.UserName); user != "" {
-			row.UserHref = eventsHref(v, "user", user)
+			row.UserHref = eventsHref(v, "user", beginning(user))
 		}
 		if client := cmp.Or(e.ClientID, e.ClientName); client != "" {
-			row.ClientHref = eventsHref(v, "client", client)
+			row.ClientHref = eventsHref(v, "client", beginning(client))
 		}
 		if isAddress(e.IP) {
 			row.IPHref = eventsHref(v, "ip", e.IP)
@@ -151,6 +154,15 @@ func rows(list []Event, v url.Values) []eventRow {
 		out = append(out, row)
 	}
 	return out
+}
+
+// beginning returns as much of a text as a list shows and a filter takes; what is longer
+// stands in the event itself.
+func beginning(s string) string {
+	if len(s) <= maxWord {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxWord], "")
 }
 
 // whereabouts writes a city and a country.

@@ -196,6 +196,9 @@ func TestEventsAreClosed(t *testing.T) {
 		opts := world.Options()
 		tt.change(&opts)
 		h := pages(t, opts)
+		if got := strings.Contains(asking(h, "/", "text/html").Body.String(), "/events/"+page.Events[0].Tenant); got != (name == "open") {
+			t.Errorf("%s: the overview shows the newest events: %t", name, got)
+		}
 		for _, path := range paths {
 			resp := asking(h, path, "text/html")
 			if resp.Code != tt.status {

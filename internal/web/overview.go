@@ -3,9 +3,13 @@ package web
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
+
+	"github.com/gaplesslogs/gapless/internal/access"
 )
 
 // An overviewPage is what the page of all tenants shows.
@@ -23,6 +27,8 @@ type overviewPage struct {
 	Tenants   []*tenantCard
 	HasSeries bool
 	Span      string
+	// Lately are the newest events, for who may see them.
+	Lately []eventRow
 }
 
 // A tenantCard is what pages show of a tenant at a glance.
@@ -84,15 +90,19 @@ func (h *handler) buildOverview(r *http.Request, w *words) (content, error) {
 	if err != nil {
 		return content{}, fmt.Errorf("read the status: %w", err)
 	}
-	s := spanOf(r.URL.Query().Get("range"))
+	s, err := h.spanFor(r, o, o.Tenants...)
+	if err != nil {
+		return content{}, err
+	}
 	p := &overviewPage{Alerts: o.Alerts, HasSeries: h.opts.Journal != nil, Span: s.Name}
 	for _, t := range o.Tenants {
 		c := newCard(t, o.At, w)
-		if c.Chart, err = h.chart(r.Context(), t.Name, o.At, s); err != nil {
+		if c.Chart, err = h.chart(r.Context(), t, o.At, s); err != nil {
 			return content{}, err
 		}
 		p.add(c, o.At)
 	}
+	p.Lately = h.lately(r)
 	p.judge(w)
 	return content{Template: "overview", Title: w.t("nav.overview"), Nav: "overview", Live: true, Overview: o, Data: p}, nil
 }
@@ -138,19 +148,84 @@ func (p *overviewPage) judge(w *words) {
 	}
 }
 
-// chart draws what a tenant has carried in a span; nil without a journal.
-func (h *handler) chart(ctx context.Context, tenant string, now time.Time, s span) (*chart, error) {
-	if h.opts.Journal == nil {
-		return nil, nil //nolint:nilnil // no journal, no chart
+// spanFor returns the span that a request asks for. Without one it is the usual, unless
+// all that the tenants ever fetched came in within a shorter one: then that shows the
+// same, and more of it.
+func (h *handler) spanFor(r *http.Request, o Overview, tenants ...Tenant) (span, error) {
+	s := spanOf(r.URL.Query().Get("range"))
+	if h.opts.Journal == nil || r.URL.Query().Get("range") != "" || len(tenants) == 0 {
+		return s, nil
 	}
+	for _, t := range tenants {
+		if t.Stored == 0 || t.LastHour.Fetched < t.Stored { // the usual case, and quick to tell
+			return s, nil
+		}
+	}
+	for _, t := range tenants {
+		points, err := h.points(r.Context(), t.Name, o.At, spans[0])
+		if err != nil {
+			return s, err
+		}
+		if sumFetched(points) < t.Stored {
+			return s, nil
+		}
+	}
+	return spans[0], nil
+}
+
+// sumFetched returns how many events were fetched in all steps.
+func sumFetched(points []Point) (n int64) {
+	for _, p := range points {
+		n += p.Fetched
+	}
+	return n
+}
+
+// points returns the steps of a span and the two before them.
+func (h *handler) points(ctx context.Context, tenant string, now time.Time, s span) ([]Point, error) {
 	since, until := s.bounds(now)
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	points, err := h.opts.Journal.Series(ctx, tenant, since, until, s.Step)
+	points, err := h.opts.Journal.Series(ctx, tenant, since.Add(-2*s.Step), until, s.Step)
 	if err != nil {
 		return nil, fmt.Errorf("read the series: %w", err)
 	}
-	return newChart(points, s), nil
+	return points, nil
+}
+
+// chart draws what a tenant has carried in a span; nil without a journal.
+func (h *handler) chart(ctx context.Context, t Tenant, now time.Time, s span) (*chart, error) {
+	if h.opts.Journal == nil {
+		return nil, nil //nolint:nilnil // no journal, no chart
+	}
+	points, err := h.points(ctx, t.Name, now, s)
+	if err != nil {
+		return nil, err
+	}
+	return newChart(points, s, now, t.Stored > 0 && sumFetched(points) >= t.Stored), nil
+}
+
+const (
+	// latelyShown is how many of the newest events the overview shows, and latelyTimeout how
+	// long it waits for them.
+	latelyShown   = 8
+	latelyTimeout = 2 * time.Second
+)
+
+// lately returns the newest events, where the page has events for who asks. The overview
+// says how the export does, so it shows without them when they cannot be read.
+func (h *handler) lately(r *http.Request) []eventRow {
+	if h.opts.Journal == nil || h.opts.Closed != "" || !access.From(r.Context()).May(access.View) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), latelyTimeout)
+	defer cancel()
+	found, err := h.opts.Journal.Search(ctx, EventQuery{Limit: latelyShown})
+	if err != nil {
+		h.logger.LogAttrs(ctx, slog.LevelDebug, "cannot read the newest events for the overview", slog.Any("error", err))
+		return nil
+	}
+	return rows(found.Events, url.Values{})
 }
 
 // A ranged is a frame with the spans to choose from.

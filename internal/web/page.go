@@ -116,6 +116,9 @@ func (h *handler) refuses(w http.ResponseWriter, r *http.Request, what shows) bo
 	case h.opts.Closed != "" && what != figures:
 		h.fail(w, r, http.StatusForbidden, "error.closed", h.opts.Closed)
 	case !access.From(r.Context()).May(what.role()):
+		if what == operations {
+			access.Audit(r.Context(), h.logger, "request", "refused", slog.String("reason", "role"), slog.String("path", Plain(r.URL.Path)))
+		}
 		h.fail(w, r, http.StatusForbidden, "error.role."+what.role().String())
 	default:
 		return false
@@ -161,12 +164,16 @@ func (h *handler) draws(w http.ResponseWriter, r *http.Request, c content) {
 
 // frame puts a frame around a content.
 func (h *handler) frame(w http.ResponseWriter, r *http.Request, c content) *frame {
+	fragment := r.Header.Get(fragmentHeader) == "live" && c.Live
+	if fragment {
+		w = nil // a script names the language of its page; nobody has chosen anything
+	}
 	f := &frame{
 		content: c, Lang: prefer(w, r, "lang", langCookie, Languages()), Theme: prefer(w, r, "theme", themeCookie, themes),
 		Version: c.Overview.Version, At: c.Overview.At, Who: access.From(r.Context()),
 		Journal: h.opts.Journal != nil && h.opts.Closed == "", Letters: h.opts.Letters != nil && h.opts.Closed == "", Closed: h.opts.Closed,
 		HasConfig: h.opts.Config != nil && h.opts.Closed == "",
-		url:       r.URL, fragment: r.Header.Get(fragmentHeader) == "live" && c.Live,
+		url:       r.URL, fragment: fragment,
 	}
 	if f.Lang == "" {
 		f.Lang = accepted(r.Header.Get("Accept-Language"))

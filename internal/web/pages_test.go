@@ -266,6 +266,8 @@ func TestOperationsAreGuarded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := webtest.New(now, 0)
+			var log bytes.Buffer
+			w.Log = slog.NewTextHandler(&log, nil)
 			h := serve(t, w, tt.change)
 			if tt.change == nil {
 				if resp := browse(h, http.MethodPost, path, act); resp.Code != 403 || !strings.Contains(resp.Body.String(), "not from this page") {
@@ -285,6 +287,9 @@ func TestOperationsAreGuarded(t *testing.T) {
 			}
 			if list, err := w.Letters.List(t.Context(), web.LetterFilter{}, 1000); err != nil || len(list) != 130 {
 				t.Errorf("%d letters are left, error %v", len(list), err)
+			}
+			if line := `operation=request outcome=refused by=ann role=view reason=role path=/tenants/acme-staging/letters`; name == "may look" && !strings.Contains(log.String(), line) {
+				t.Errorf("the log does not tell of it: %s", log.String())
 			}
 		})
 	}

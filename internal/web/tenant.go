@@ -92,9 +92,12 @@ func (h *handler) buildTenant(r *http.Request, w *words) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	s := spanOf(r.URL.Query().Get("range"))
+	s, err := h.spanFor(r, o, p.Tenant)
+	if err != nil {
+		return content{}, err
+	}
 	p.Span = s.Name
-	if p.Chart, err = h.chart(r.Context(), p.Name, o.At, s); err != nil {
+	if p.Chart, err = h.chart(r.Context(), p.Tenant, o.At, s); err != nil {
 		return content{}, err
 	}
 	c := contentOf(o, p, w, "tenant")
