@@ -266,6 +266,7 @@ func (g *Gate) locked(w http.ResponseWriter, r *http.Request, s *standing, next 
 	}
 	who, ended := g.who(r, s)
 	isOpen := safe(r) && open(r) && (!s.MetricsLogin || path.Clean("/"+r.URL.Path) != "/metrics")
+	r = r.WithContext(With(r.Context(), who)) // before the form is read, which is kept in it
 	switch {
 	case isOpen && foreign(r):
 		who = Identity{}
@@ -276,7 +277,7 @@ func (g *Gate) locked(w http.ResponseWriter, r *http.Request, s *standing, next 
 	case foreign(r):
 		g.refuse(w, r, "cross_site", "This is not for pages of other sites.")
 		return
-	case who.Session && !safe(r) && !g.intended(w, r.WithContext(With(r.Context(), who)), s, who.CSRF):
+	case who.Session && !safe(r) && !g.intended(w, r, s, who.CSRF):
 		return
 	}
 	ctx := With(r.Context(), who)

@@ -157,6 +157,26 @@ func TestTokensAreOfTheirSession(t *testing.T) {
 	status(t, "its own", one.post("/replay", url.Values{"csrf": {token}}), 200)
 }
 
+// TestFormReachesThePage holds that the page gets the form out of which the token was read.
+func TestFormReachesThePage(t *testing.T) {
+	w := newWorld(t, public(t))
+	b := w.browser()
+	b.login("otto", "otto's password")
+	b.get("/")
+	form := url.Values{"csrf": {w.last().CSRF}, "do": {"replay"}}
+	got := ""
+	w.page = w.gate.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil {
+			t.Error(err)
+		}
+		got = r.PostForm.Get("do")
+	}), func(*http.Request) bool { return false })
+	status(t, "its own", b.post("/replay", form), 200)
+	if got != "replay" {
+		t.Errorf("the page is asked to do %q", got)
+	}
+}
+
 func TestCookies(t *testing.T) {
 	check := func(what string, resp *answer, name string, secure bool) {
 		t.Helper()
