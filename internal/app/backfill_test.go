@@ -269,6 +269,7 @@ func (f roundTrips) RoundTrip(r *http.Request) (*http.Response, error) { return 
 // beside the export and without: it stays as it is, and Auth0 refuses no call.
 func TestBackfillIsPolite(t *testing.T) {
 	t.Parallel()
+	const span = 30 * time.Second
 	lag := func(t *testing.T, with bool) (worst time.Duration, read int64, refused int) {
 		t.Helper()
 		w := newWorld(t, t.TempDir(), tenant.Free, "dev")
@@ -284,18 +285,18 @@ func TestBackfillIsPolite(t *testing.T) {
 			return answer, err
 		})
 		w.cfg.Tenants[0].PollInterval, w.cfg.Tenants[0].StartFrom = time.Second, "latest"
-		if err := s.tenant.Generate(5000, time.Now().Add(-23*time.Hour), time.Now()); err != nil {
+		if err := s.tenant.Generate(3000, time.Now().Add(-23*time.Hour), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		s.live(t.Context(), t, 1)
 		w.start(t.Context(), t)
-		<-time.After(20 * time.Second)
+		<-time.After(5 * time.Second)
 		began := time.Now()
 		var q app.BackfillState
 		if with {
 			q = w.backfill(t.Context(), t, 24*time.Hour)
 		}
-		<-time.After(90 * time.Second)
+		<-time.After(span)
 		for _, e := range s.stored() {
 			if at := dateOf(e.Message); at.After(began) {
 				worst = max(worst, time.UnixMilli(e.Ingested).Sub(at))
@@ -310,8 +311,8 @@ func TestBackfillIsPolite(t *testing.T) {
 		without, _, _ := lag(t, false)
 		with, read, refused := lag(t, true)
 		t.Logf("worst lag %s without a backfill, %s with one that has read %d events; %d calls refused", without, with, read, refused)
-		if read < 2000 {
-			t.Errorf("the backfill has read %d events in a minute and a half", read)
+		if read < 1000 || read >= 3000 { // in the end it has been at work all the time
+			t.Errorf("the backfill has read %d events in %s", read, span)
 		}
 		if with > without+2*time.Second || refused > 0 {
 			t.Errorf("the live lag grows from %s to %s, with %d calls refused", without, with, refused)
