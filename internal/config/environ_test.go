@@ -18,6 +18,7 @@ func other(name string) string {
 		{"EXISTING_GROUPS", "change"},
 		{"RUN_ON", "ec2"},
 		{"PUBLIC_URL", "https://gapless.example.com"},
+		{"LEDGER_S3_URL", "s3://other/x"},
 		{"PASSWORD_HASH", "env:X"},
 		{"DASHBOARD_USERS_0_ROLE", "operate"},
 		{"TRUSTED_PROXIES", "192.0.2.0/24"},
