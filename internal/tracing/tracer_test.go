@@ -25,7 +25,7 @@ import (
 
 // A collector answers requests as its script says; the last entry stands for all others.
 type collector struct {
-	script []func(*http.Request) (*http.Response, error)
+	script []reply
 
 	mu      sync.Mutex
 	bodies  []string
@@ -42,22 +42,33 @@ func (c *collector) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer c.mu.Unlock()
 	at := min(len(c.bodies), len(c.script)-1)
 	c.bodies, c.headers = append(c.bodies, string(body)), append(c.headers, r.Header)
-	return c.script[at](r)
-}
-
-// answers returns what answers with a status.
-func answers(status int, body string, header ...string) func(*http.Request) (*http.Response, error) {
-	return func(r *http.Request) (*http.Response, error) {
-		h := http.Header{}
-		for i := 0; i+1 < len(header); i += 2 {
-			h.Set(header[i], header[i+1])
-		}
-		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	switch a := c.script[at]; {
+	case a.down:
+		return nil, errors.New("connection refused")
+	case a.hangs:
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	default:
+		return &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(strings.NewReader(a.body)), Request: r}, nil
 	}
 }
 
-// down is a collector that is not there.
-func down(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") }
+// A reply is what a collector does with a request.
+type reply struct {
+	status      int
+	body        string
+	header      http.Header
+	down, hangs bool
+}
+
+// answers returns what answers with a status.
+func answers(status int, body string, header ...string) reply {
+	h := http.Header{}
+	for i := 0; i+1 < len(header); i += 2 {
+		h.Set(header[i], header[i+1])
+	}
+	return reply{status: status, body: body, header: h}
+}
 
 // A rig is a Tracer with what it tells.
 type rig struct {
@@ -69,7 +80,7 @@ type rig struct {
 }
 
 // newRig makes one.
-func newRig(ratio float64, script ...func(*http.Request) (*http.Response, error)) *rig {
+func newRig(ratio float64, script ...reply) *rig {
 	r := &rig{collector: &collector{script: script}, registry: prometheus.NewRegistry()}
 	r.Tracer = tracing.New(tracing.Config{
 		URL: "http://collector.example.com/v1/traces", Headers: []tracing.Header{{Name: "X-Api-Key", Value: "a secret"}},
@@ -165,18 +176,18 @@ func TestCollectorFails(t *testing.T) {
 	t.Parallel()
 	ok := answers(http.StatusOK, "")
 	for name, c := range map[string]struct {
-		script []func(*http.Request) (*http.Response, error)
+		script []reply
 		counts map[string]float64
 		log    int
 	}{
-		"down for good":   {[]func(*http.Request) (*http.Response, error){down}, map[string]float64{"failed": 6}, 1},
-		"down at first":   {[]func(*http.Request) (*http.Response, error){down, ok}, map[string]float64{"sent": 6}, 0},
-		"busy":            {[]func(*http.Request) (*http.Response, error){answers(503, "", "Retry-After", "3"), ok}, map[string]float64{"sent": 6}, 0},
-		"refuses":         {[]func(*http.Request) (*http.Response, error){answers(401, "a secret")}, map[string]float64{"failed": 6}, 1},
-		"refuses one":     {[]func(*http.Request) (*http.Response, error){answers(400, ""), ok}, map[string]float64{"failed": 3, "sent": 3}, 2},
-		"rejects a span":  {[]func(*http.Request) (*http.Response, error){answers(200, `{"partialSuccess":{"rejectedSpans":"1"}}`)}, map[string]float64{"sent": 4, "rejected": 2}, 0},
-		"redirects":       {[]func(*http.Request) (*http.Response, error){answers(307, "", "Location", "http://elsewhere.example.com/")}, map[string]float64{"failed": 6}, 1},
-		"speaks nonsense": {[]func(*http.Request) (*http.Response, error){answers(200, `{"partialSuccess":{"rejectedSpans":-7}}`)}, map[string]float64{"sent": 6}, 0},
+		"down for good":   {[]reply{{down: true}}, map[string]float64{"failed": 6}, 1},
+		"down at first":   {[]reply{{down: true}, ok}, map[string]float64{"sent": 6}, 0},
+		"busy":            {[]reply{answers(503, "", "Retry-After", "3"), ok}, map[string]float64{"sent": 6}, 0},
+		"refuses":         {[]reply{answers(401, "a secret")}, map[string]float64{"failed": 6}, 1},
+		"refuses one":     {[]reply{answers(400, ""), ok}, map[string]float64{"failed": 3, "sent": 3}, 2},
+		"rejects a span":  {[]reply{answers(200, `{"partialSuccess":{"rejectedSpans":"1"}}`)}, map[string]float64{"sent": 4, "rejected": 2}, 0},
+		"redirects":       {[]reply{answers(307, "", "Location", "http://elsewhere.example.com/")}, map[string]float64{"failed": 6}, 1},
+		"speaks nonsense": {[]reply{answers(200, `{"partialSuccess":{"rejectedSpans":-7}}`)}, map[string]float64{"sent": 6}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -203,11 +214,7 @@ func TestCollectorFails(t *testing.T) {
 func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		hangs := func(r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		}
-		r := newRig(1, hangs)
+		r := newRig(1, reply{hangs: true})
 		for i := range 2000 {
 			r.page(i, 1)
 		}
