@@ -22,13 +22,20 @@ import (
 //
 // The floor is 500 GET, one for each 100 events and one more to see the end, and
 // 75 PutLogEvents, one for each MiB.
-func BenchmarkExport(b *testing.B) { benchmarkExport(b, true) }
+func BenchmarkExport(b *testing.B) { benchmarkExport(b, func(*config.Config) {}) }
 
 // BenchmarkExportWithoutHistory is BenchmarkExport with nothing kept to look at.
-func BenchmarkExportWithoutHistory(b *testing.B) { benchmarkExport(b, false) }
+func BenchmarkExportWithoutHistory(b *testing.B) {
+	benchmarkExport(b, func(c *config.Config) { c.History.Keep = 0 })
+}
 
-// benchmarkExport measures exports.
-func benchmarkExport(b *testing.B, history bool) {
+// BenchmarkExportWithoutLedger is BenchmarkExport with no ledger.
+func BenchmarkExportWithoutLedger(b *testing.B) {
+	benchmarkExport(b, func(c *config.Config) { c.Ledger.Enabled = false })
+}
+
+// benchmarkExport measures exports with a configuration that is changed first.
+func benchmarkExport(b *testing.B, change func(*config.Config)) {
 	b.Helper()
 	var took, cpu time.Duration
 	var gets, puts, peak float64
@@ -36,9 +43,7 @@ func benchmarkExport(b *testing.B, history bool) {
 		b.StopTimer()
 		a := startStage(b, benchEvents)
 		cfg := exportConfig(b, a)
-		if !history {
-			cfg.History.Keep = 0
-		}
+		change(cfg)
 		resetPeak(b)
 		b.StartTimer()
 		began, used := time.Now(), cpuTime(b)

@@ -133,6 +133,13 @@ func (c *counting) run() error {
 
 // count adds a block.
 func (c *counting) count(h *header) error {
+	if h.level == levelRaw {
+		list, err := c.r.whole(c.ctx, c.tx, h)
+		if err == nil {
+			c.add(list)
+		}
+		return err
+	}
 	if h.oldest >= c.m.since && h.newest < c.m.until {
 		plain, err := c.r.column(c.ctx, c.tx, "SELECT stats FROM blocks WHERE id = ?", h.id)
 		if err != nil {

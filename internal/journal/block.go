@@ -21,7 +21,7 @@ const (
 type header struct {
 	id             int64
 	tenant, sink   string
-	level          int
+	level          int   // how often it was merged, or levelRaw or levelFull
 	first, last    int64 // numbers of arrival
 	oldest, newest int64 // dates
 	settled        int64 // the latest outcome
@@ -43,7 +43,7 @@ type block struct {
 
 // newBlock makes a block of records of one tenant and sink, whose numbers count from
 // base. It does not change the list.
-func newBlock(list []Record, base int64, c codec, hurry bool) *block {
+func newBlock(list []Record, base int64, c codec) *block {
 	list = inOrder(list)
 	first := &list[0]
 	bodies := first.Place.Sink == ""
@@ -63,17 +63,18 @@ func newBlock(list []Record, base int64, c codec, hurry bool) *block {
 		}
 	}
 	b.types = joinTypes(types)
-	b.ids = newIDs(list)
+	b.ids = newIDs(len(list), func(i int) string { return list[i].Event.LogID })
+	b.level = levelOf(0, b.events, b.bytes)
 	if bodies {
-		b.stats = c.pack(newStats(list).encode(), hurry)
-		b.words = c.pack(wordsOf(list), hurry)
+		b.stats = c.pack(newStats(list).encode())
+		b.words = c.pack(wordsOf(list))
 		plain := make([]byte, 0, b.bytes)
 		for i := range list {
 			plain = append(plain, list[i].Event.Raw...)
 		}
-		b.body = c.pack(plain, hurry)
+		b.body = c.pack(plain)
 	}
-	b.facts = c.pack(encode(list, base), hurry)
+	b.facts = c.pack(encode(list, base))
 	return b
 }
 
@@ -125,11 +126,11 @@ const (
 	idHashes = 7
 )
 
-// newIDs makes the filter of the log_ids of records.
-func newIDs(list []Record) []byte {
-	bits := make([]byte, (len(list)*idBits+7)/8)
-	for i := range list {
-		eachBit(list[i].Event.LogID, len(bits), func(at uint64) bool {
+// newIDs makes the filter of n log_ids.
+func newIDs(n int, logID func(i int) string) []byte {
+	bits := make([]byte, (n*idBits+7)/8)
+	for i := range n {
+		eachBit(logID(i), len(bits), func(at uint64) bool {
 			bits[at/8] |= 1 << (at % 8)
 			return true
 		})

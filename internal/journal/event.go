@@ -93,6 +93,14 @@ func (f *finding) blocks() error {
 		if !mayHold(h.ids, f.logID) {
 			continue
 		}
+		if h.level == levelRaw {
+			records, err := f.r.whole(f.ctx, f.tx, h)
+			if err != nil {
+				return err
+			}
+			f.take(records)
+			continue
+		}
 		records, err := f.r.load(f.ctx, f.tx, h)
 		if err != nil {
 			return err

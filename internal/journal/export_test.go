@@ -6,6 +6,12 @@ func (c Config) WithBudget(b Budget) Config {
 	return c
 }
 
+// WithHurry returns a configuration in which so many queued bytes are a backlog.
+func (c Config) WithHurry(n int64) Config {
+	c.hurry = n
+	return c
+}
+
 // WithFree returns a configuration that asks fn for the room of the disk.
 func (c Config) WithFree(fn func(string) (free, all int64, err error)) Config {
 	c.free = fn

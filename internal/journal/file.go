@@ -34,6 +34,10 @@ var schema string
 // schemaVersion is that of the tables; a file of another one is made anew.
 const schemaVersion = 1
 
+// pageSize is that of the database, in bytes: most of what is written are long bodies, of
+// which each page costs calls of the system.
+const pageSize = 16 << 10
+
 // connections is how many reads may be under way at once; further ones wait.
 const connections = 4
 
@@ -74,8 +78,8 @@ func openFile(ctx context.Context, path string, late bool) (_ *file, err error) 
 			err = errors.Join(err, f.close())
 		}
 	}()
-	f.write, err = sql.Open("sqlite", fileDSN(path, "rwc", "auto_vacuum(incremental)", "journal_mode(wal)", "synchronous(normal)",
-		"journal_size_limit(16777216)", "cache_size(-8000)", "temp_store(memory)")+"&_txlock=immediate")
+	f.write, err = sql.Open("sqlite", fileDSN(path, "rwc", fmt.Sprintf("page_size(%d)", pageSize), "auto_vacuum(incremental)", "journal_mode(wal)", "synchronous(normal)",
+		"journal_size_limit(16777216)", "wal_autocheckpoint(512)", "cache_size(-2000)", "temp_store(memory)")+"&_txlock=immediate")
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
@@ -211,13 +215,8 @@ const (
 	formS2   = 1 // a quarter of the work, for half as much again in size
 )
 
-// pack compresses; in a hurry the quick way.
-func (c codec) pack(plain []byte, hurry bool) []byte {
-	if hurry {
-		to := make([]byte, 1+s2.MaxEncodedLen(len(plain)))
-		to[0] = formS2
-		return to[:1+len(s2.Encode(to[1:], plain))]
-	}
+// pack compresses; see also packQuick.
+func (c codec) pack(plain []byte) []byte {
 	return c.enc.EncodeAll(plain, []byte{formZstd})
 }
 

@@ -49,6 +49,7 @@ type Config struct {
 	Registerer prometheus.Registerer
 
 	budget Budget
+	hurry  int64                                         // how much is queued in a backlog, in bytes; 0 means hurryBytes
 	free   func(dir string) (free, all int64, err error) // of a file system; nil asks it
 }
 
@@ -69,9 +70,12 @@ type Journal struct {
 	limits sync.Mutex // guards cfg.Limits
 
 	// What follows belongs to the goroutine that writes.
-	trouble bool
-	retry   time.Time
-	renewed time.Time // when the file was made anew
+	trouble  bool
+	retry    time.Time
+	renewed  time.Time // when the file was made anew
+	raw      rawPacker
+	hurried  time.Time // when a raw block was last written
+	rawSince time.Time // since when there are raw blocks; zero for none
 }
 
 // Open opens the journal of a data directory, and makes it when it is missing. It never
@@ -81,6 +85,7 @@ type Journal struct {
 func Open(ctx context.Context, cfg Config) (*Journal, error) {
 	cfg.Limits = cfg.filled()
 	cfg.MaxQueued = cmp.Or(cfg.MaxQueued, DefaultMaxQueued)
+	cfg.hurry = cmp.Or(cfg.hurry, hurryBytes)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -292,6 +292,7 @@ type model struct {
 	t       *rapid.T
 	dir     string
 	budget  journal.Budget
+	hurry   int64 // how much is a backlog, in which raw blocks are written
 	waiting fakeWaiting
 	j       *journal.Journal
 	all     map[string]modelEvent // by tenant and log_id
@@ -470,7 +471,7 @@ func (m *model) reopen() {
 			m.t.Fatal(err)
 		}
 	}
-	m.j = open(m.t, journal.Config{Dir: m.dir, Waiting: m.waiting.look}.WithBudget(m.budget))
+	m.j = open(m.t, journal.Config{Dir: m.dir, Waiting: m.waiting.look}.WithBudget(m.budget).WithHurry(m.hurry))
 }
 
 // TestSearchAgainstModel pages through a journal in which dates are out of order and
@@ -480,17 +481,86 @@ func TestSearchAgainstModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// Wrapped, for rapid would ask a *testing.T for its deadline, which no bubble allows.
 		rapid.Check(struct{ rapid.TB }{t}, func(t *rapid.T) {
-			m := &model{t: t, dir: dirOf(t), all: make(map[string]modelEvent), budget: journal.Budget{Time: time.Hour, Blocks: rapid.IntRange(1, 3).Draw(t, "budget")}}
+			m := &model{t: t, dir: dirOf(t), all: make(map[string]modelEvent), budget: journal.Budget{Time: time.Hour, Blocks: rapid.IntRange(1, 3).Draw(t, "budget")}, hurry: rapid.SampledFrom([]int64{0, 1, 2000}).Draw(t, "hurry")}
 			m.reopen()
-			t.Repeat(map[string]func(*rapid.T){
-				"arrive": func(*rapid.T) { m.arrive() }, "deliver": func(*rapid.T) { m.deliver() }, "write": func(*rapid.T) { written() },
-				"search": func(*rapid.T) { m.search(true) }, "tail": func(*rapid.T) { m.tail() }, "reopen": func(*rapid.T) {
-					if rapid.IntRange(0, 3).Draw(m.t, "reopen") == 0 { // it is slow
-						m.reopen()
-					}
-				},
-			})
+			actions := map[string]func(){
+				"arrive": m.arrive, "deliver": m.deliver, "write": written, "search": func() { m.search(true) }, "tail": m.tail, "reopen": m.reopen,
+			}
+			// Opening the file is slow, and takes a small share for that. A step makes several
+			// queries, so that few steps are many.
+			names := []string{"arrive", "arrive", "arrive", "deliver", "deliver", "deliver", "write", "write", "search", "search", "tail", "reopen"}
+			for range rapid.IntRange(4, 16).Draw(t, "steps") {
+				actions[rapid.SampledFrom(names).Draw(t, "step")]()
+			}
+			m.search(false)
+			m.tail()
 		})
+	})
+}
+
+// TestBacklog writes raw blocks, which answer as the others do, also to those who read
+// beside; when the backlog is over they are indexed.
+func TestBacklog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		j := open(t, journal.Config{Dir: dir}.WithHurry(1))
+		raw := func() int64 {
+			n, err := j.Number("SELECT count(*) FROM blocks WHERE level = -1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		var events []event.Event
+		for i := range 2500 { // more than a block holds, and not in the order of their dates
+			events = append(events, newEvent(fmt.Sprintf("%04d", i), i*7%2500, []string{"s", "fp"}[i%2], fmt.Sprintf("u%d", i%50), "10.0.0.1"))
+		}
+		o := outcome("dev", events...)
+		o.Receipt = pipeline.Receipt{Rejected: []pipeline.Rejection{{Index: 3, Reason: "too_old"}}, Retry: []int{4}}
+		settle(j, o)
+		also := outcome("dev", events[:100]...)
+		also.Batch.Destination.Sink = "audit"
+		settle(j, also)
+		<-time.After(1500 * time.Millisecond)
+		if raw() != 2 {
+			t.Errorf("there are %d raw blocks", raw())
+		}
+		check := func(where string, r *journal.Reader) {
+			t.Helper()
+			for want, q := range map[int]journal.Query{2499: {}, 49: {User: "AUTH0|U4", Text: `"AUTH0|U4"`}, 50: {User: "u7@"}, 1: {Text: `"log_id":"1234"`}, 1250: {Failed: true}} {
+				q.Limit = 5000
+				if got := len(search(t, r, q).Records); got != want {
+					t.Errorf("%s: %+v finds %d events, want %d", where, q, got, want)
+				}
+			}
+			d, err := r.Event(t.Context(), "dev", "0003")
+			if err != nil || d.State != journal.Rejected || d.UserID != "auth0|u3" || string(d.Event.Raw) != string(events[3].Raw) || len(d.Stations) != 2 {
+				t.Errorf("%s: an event has become %+v, %v", where, d, err)
+			}
+			a, err := r.Activity(t.Context(), journal.ActivityQuery{Since: start, Until: start.Add(time.Hour), Top: 3})
+			if err != nil || a.Total != 2499 || len(a.Users) != 3 || a.Users[0].Count != 50 {
+				t.Errorf("%s: the activity is %+v, %v", where, a, err)
+			}
+			if p := search(t, r, journal.Query{After: "1", Limit: 5000}); len(p.Records) != 2499 || p.Records[3].Event.LogID != "0003" {
+				t.Errorf("%s: the tail finds %d events", where, len(p.Records))
+			}
+		}
+		check("raw", j.Reader)
+		r, err := journal.OpenReadOnly(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check("raw, beside", r)
+		<-time.After(10 * time.Second)
+		if raw() != 0 {
+			t.Errorf("%d raw blocks are left after the backlog", raw())
+		}
+		check("indexed", j.Reader)
+		check("indexed, beside", r)
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -14,9 +14,9 @@ const (
 	// pruneBlocks is how many blocks are deleted in a step.
 	pruneBlocks = 64
 	// vacuumPages is how many free pages are given back in a step.
-	vacuumPages = 1024
+	vacuumPages = 256
 	// freeLeast is how many free pages are left for what comes next.
-	freeLeast = 256
+	freeLeast = 64
 )
 
 // tidy forgets what is too old or too much, and gives room back.
@@ -120,7 +120,7 @@ func (j *Journal) pages(ctx context.Context) (used, free int64, err error) {
 func (j *Journal) shrink(ctx context.Context) error {
 	for {
 		used, free, err := j.pages(ctx)
-		if err != nil || free <= max(used/4, freeLeast*4096) {
+		if err != nil || free <= max(used/4, freeLeast*pageSize) {
 			return err
 		}
 		for _, q := range []string{fmt.Sprintf("PRAGMA incremental_vacuum(%d)", vacuumPages), "PRAGMA wal_checkpoint(PASSIVE)"} {

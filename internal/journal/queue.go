@@ -53,57 +53,88 @@ func (p *pending) records() []Record {
 
 // makeRecords makes them.
 func (p *pending) makeRecords() []Record {
-	list := make([]Record, 0, p.size)
-	left := make(map[int]bool, len(p.Receipt.Retry))
-	for _, i := range p.Receipt.Retry {
-		left[i] = true
+	list := make([]Record, p.size)
+	f := p.fates()
+	n := 0
+	for i := range p.Batch.Events {
+		if f.left[i] {
+			continue
+		}
+		r := &list[n]
+		p.fill(r, i, f)
+		r.seq = int64(n)
+		if r.Place.Sink == "" {
+			r.Facts = FactsOf(r.Event.Raw)
+		}
+		n++
 	}
-	fates := make(map[int]Record)
+	return list[:n]
+}
+
+// fates are what a receipt says of the events of a batch, by their places.
+type fates struct {
+	left    map[int]bool // go again
+	others  map[int]Record
+	stamps  map[int]time.Time
+	settled time.Time
+}
+
+// fates sorts the receipt by places.
+func (p *pending) fates() fates {
+	f := fates{settled: p.Began.Add(p.Took).UTC().Truncate(time.Microsecond)}
+	if n := len(p.Receipt.Retry); n > 0 {
+		f.left = make(map[int]bool, n)
+		for _, i := range p.Receipt.Retry {
+			f.left[i] = true
+		}
+	}
 	note := func(rejections []pipeline.Rejection, s State) {
 		for _, r := range rejections {
-			fates[r.Index] = Record{State: s, Reason: r.Reason}
+			if f.others == nil {
+				f.others = make(map[int]Record)
+			}
+			f.others[r.Index] = Record{State: s, Reason: r.Reason}
 		}
 	}
 	note(p.Receipt.Altered, Altered)
 	note(p.Receipt.Rejected, Rejected)
 	note(p.Receipt.Skipped, Skipped)
-	stamps := make(map[int]time.Time, len(p.Receipt.Restamped))
-	for _, r := range p.Receipt.Restamped {
-		stamps[r.Index] = r.At
+	if n := len(p.Receipt.Restamped); n > 0 {
+		f.stamps = make(map[int]time.Time, n)
+		for _, r := range p.Receipt.Restamped {
+			f.stamps[r.Index] = r.At
+		}
 	}
-	settled := p.Began.Add(p.Took).UTC().Truncate(time.Microsecond)
-	for i, e := range p.Batch.Events {
-		if left[i] {
-			continue
-		}
-		r := Record{
-			Tenant: p.Tenant, Event: e, State: Delivered, Settled: settled, Attempts: 1 + p.attempts[i],
-			Place: Place{Destination: p.Batch.Destination, Region: p.Region, Emulated: p.Emulated}, seq: int64(len(list)), size: len(e.Raw),
-		}
-		r.Event.Date = e.Date.UTC().Truncate(time.Microsecond)
-		if f, ok := fates[i]; ok {
-			r.State, r.Reason = f.State, f.Reason
-		}
-		if r.State == Delivered || r.State == Altered {
-			r.Timestamp = r.Event.Date
-			if at, ok := stamps[i]; ok {
-				r.Timestamp = at.UTC().Truncate(time.Microsecond)
-			}
-		}
-		if i < len(p.Batch.Stored) && !p.Batch.Stored[i].IsZero() {
-			r.Fetched = p.Batch.Stored[i].UTC().Truncate(time.Microsecond)
-		}
-		if i < len(p.Batch.Sources) {
-			r.Source = p.Batch.Sources[i]
-		}
-		if r.Place.Sink == "" {
-			r.Facts = FactsOf(e.Raw)
-		} else {
-			r.Event.Raw, r.size = nil, 0
-		}
-		list = append(list, r)
+	return f
+}
+
+// fill writes what is known of an event of the batch into a record, but for its facts
+// and its number.
+func (p *pending) fill(r *Record, i int, f fates) {
+	e := &p.Batch.Events[i]
+	*r = Record{
+		Tenant: p.Tenant, Event: *e, State: Delivered, Settled: f.settled, Attempts: 1 + p.attempts[i],
+		Place: Place{Destination: p.Batch.Destination, Region: p.Region, Emulated: p.Emulated}, size: len(e.Raw),
 	}
-	return list
+	r.Event.Date = e.Date.UTC().Truncate(time.Microsecond)
+	if other, ok := f.others[i]; ok {
+		r.State, r.Reason = other.State, other.Reason
+	}
+	if r.State == Delivered || r.State == Altered {
+		r.Timestamp = r.Event.Date
+		if at, ok := f.stamps[i]; ok {
+			r.Timestamp = at.UTC().Truncate(time.Microsecond)
+		}
+	}
+	if i < len(p.Batch.Stored) && !p.Batch.Stored[i].IsZero() {
+		r.Fetched = p.Batch.Stored[i].UTC().Truncate(time.Microsecond)
+	}
+	if i < len(p.Batch.Sources) {
+		r.Source = p.Batch.Sources[i]
+	}
+	if r.Place.Sink != "" {
+		r.Event.Raw, r.size = nil, 0
+	}
 }
 
 // numbered returns copies of the records with their numbers of arrival. It must not be
@@ -138,7 +169,7 @@ type tryKey struct{ tenant, sink, logID string }
 // The bounds of a queue.
 const (
 	// flushBytes is how much is written at once.
-	flushBytes = 4 << 20
+	flushBytes = 8 << 20
 	// maxTries bounds the events of which calls are counted.
 	maxTries = 100_000
 )
@@ -163,12 +194,12 @@ func (q *queue) begin(p *pending) {
 // countTries notes the events that go again, and takes those that are done off. The
 // caller holds mu.
 func (q *queue) countTries(p *pending) {
+	if len(p.Receipt.Retry) == 0 && len(q.tries) == 0 {
+		return
+	}
 	again := make(map[int]bool, len(p.Receipt.Retry))
 	for _, i := range p.Receipt.Retry {
 		again[i] = true
-	}
-	if len(again) == 0 && len(q.tries) == 0 {
-		return
 	}
 	for i := range p.Batch.Events {
 		k := tryKey{p.Tenant, p.Batch.Destination.Sink, p.Batch.Events[i].LogID}

@@ -79,7 +79,7 @@ func newReader(path string, waiting WaitingSource, b Budget) (*Reader, error) {
 }
 
 // OpenReadOnly opens the journal of a data directory to read it, beside the process that
-// writes it or alone. What wait for delivery and what is not written yet, which is half a
+// writes it or alone. What wait for delivery and what is not written yet, which is a
 // second's worth mostly, is not seen by it. The error wraps ErrNoJournal when there is
 // none.
 func OpenReadOnly(ctx context.Context, dir string) (*Reader, error) {

@@ -132,28 +132,38 @@ func (r *Record) texts() [17]*string {
 	}
 }
 
-// encode writes what a list shows of records, whose numbers count from base. Dates and
-// numbers are told as their distance from those of the record before.
+// encode writes what a list shows of records, whose numbers count from base.
 func encode(list []Record, base int64) []byte {
-	b := make([]byte, 0, 384*len(list))
-	date, seq := int64(0), -base
+	e := encoder{b: make([]byte, 0, 384*len(list))}
 	for i := range list {
-		r := &list[i]
-		at := r.Event.Date.UnixMicro()
-		b = binary.AppendVarint(b, at-date)
-		b = binary.AppendVarint(b, r.seq-seq)
-		date, seq = at, r.seq
-		for _, t := range []time.Time{r.Fetched, r.Settled, r.Timestamp} {
-			b = appendTime(b, t, at)
-		}
-		b = append(b, byte(r.Event.DateFrom)|r.State.number()<<2|flag(r.Place.Emulated)<<5)
-		b = binary.AppendUvarint(b, uint64(max(0, r.Attempts)))
-		b = binary.AppendUvarint(b, uint64(max(0, r.size)))
-		for _, text := range r.texts() {
-			b = append(binary.AppendUvarint(b, uint64(len(*text))), *text...)
-		}
+		e.add(&list[i], base+list[i].seq)
 	}
-	return b
+	return e.b
+}
+
+// An encoder writes records one after the other. Dates and numbers are told as their
+// distance from those of the record before.
+type encoder struct {
+	b         []byte
+	date, seq int64
+}
+
+// add writes a record with its number of arrival.
+func (e *encoder) add(r *Record, seq int64) {
+	at := r.Event.Date.UnixMicro()
+	b := binary.AppendVarint(e.b, at-e.date)
+	b = binary.AppendVarint(b, seq-e.seq)
+	e.date, e.seq = at, seq
+	for _, t := range [...]time.Time{r.Fetched, r.Settled, r.Timestamp} {
+		b = appendTime(b, t, at)
+	}
+	b = append(b, byte(r.Event.DateFrom)|r.State.number()<<2|flag(r.Place.Emulated)<<5)
+	b = binary.AppendUvarint(b, uint64(max(0, r.Attempts)))
+	b = binary.AppendUvarint(b, uint64(max(0, r.size)))
+	for _, text := range r.texts() {
+		b = append(binary.AppendUvarint(b, uint64(len(*text))), *text...)
+	}
+	e.b = b
 }
 
 // appendTime writes a time as its distance from a date.

@@ -5,7 +5,7 @@ CREATE TABLE blocks (
     id        INTEGER PRIMARY KEY,
     tenant    TEXT    NOT NULL,
     sink      TEXT    NOT NULL, -- empty for the main one; of the others no bytes are kept
-    level     INTEGER NOT NULL, -- how often its events were merged
+    level     INTEGER NOT NULL, -- how often its events were merged; -1 raw, 1024 full, see raw.go
     first_seq INTEGER NOT NULL, -- numbers of arrival
     last_seq  INTEGER NOT NULL,
     oldest    INTEGER NOT NULL, -- dates of events
@@ -20,10 +20,9 @@ CREATE TABLE blocks (
     words     BLOB    NOT NULL,
     facts     BLOB    NOT NULL
 ) STRICT;
-CREATE INDEX blocks_by_date ON blocks (sink, newest);
-CREATE INDEX blocks_by_oldest ON blocks (sink, tenant, oldest);
+CREATE INDEX blocks_by_date ON blocks (sink, newest, tenant, oldest);
 CREATE INDEX blocks_by_arrival ON blocks (last_seq);
-CREATE INDEX blocks_by_level ON blocks (tenant, sink, level);
+CREATE INDEX blocks_by_level ON blocks (level, tenant, sink);
 
 CREATE TABLE bodies (
     block INTEGER PRIMARY KEY,

@@ -348,6 +348,9 @@ func (l *look) candidate(h *header, m *matcher) *candidate {
 
 // openBlock reads the records of a block, unless it holds none that is picked.
 func (l *look) openBlock(h *header, m *matcher) ([]Record, error) {
+	if h.level == levelRaw {
+		return l.r.whole(l.ctx, l.tx, h)
+	}
 	if m.named() {
 		words, err := l.r.column(l.ctx, l.tx, "SELECT words FROM blocks WHERE id = ?", h.id)
 		if err != nil || !m.words(words) {

@@ -12,7 +12,7 @@ import (
 // How the file is written and kept small.
 const (
 	// flushEvery is for how long outcomes gather before they are written.
-	flushEvery = 500 * time.Millisecond
+	flushEvery = time.Second
 	// retryEvery is the pause between two tries to write while that fails.
 	retryEvery = 10 * time.Second
 	// tidyEvery is the pause between two rounds of housekeeping.
@@ -37,6 +37,13 @@ func (j *Journal) write(ctx context.Context) {
 		case <-j.queue.wake:
 			if j.gather() {
 				j.attempt(ctx, j.flushAll)
+			}
+			if time.Since(j.rawSince) >= indexWithin && !j.rawSince.IsZero() { // nothing but wakes in this backlog
+				j.attempt(ctx, j.index)
+			}
+		case <-j.toIndex():
+			if j.mayIndex() {
+				j.attempt(ctx, j.index)
 			}
 		}
 	}
@@ -129,6 +136,9 @@ func (j *Journal) reopen(ctx context.Context) error {
 	if err := endRuns(ctx, f.write); err != nil {
 		return errors.Join(err, f.close())
 	}
+	if err := j.findRaw(ctx, f); err != nil {
+		return errors.Join(err, f.close())
+	}
 	return j.use(f)
 }
 
@@ -207,7 +217,12 @@ type group struct{ tenant, sink string }
 
 // flush writes outcomes, and the runs that have changed.
 func (j *Journal) flush(ctx context.Context, list []*pending) error {
-	blocks := j.pack(list)
+	_, queued := j.queue.waiting()
+	hurry := queued >= j.cfg.hurry
+	var blocks []*block
+	if !hurry {
+		blocks = j.pack(list)
+	}
 	runs := j.watches.changed()
 	events := 0
 	err := j.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -222,17 +237,31 @@ func (j *Journal) flush(ctx context.Context, list []*pending) error {
 				return err
 			}
 		}
+		if hurry {
+			n, err := j.insertRaw(ctx, tx, list)
+			if events += n; err != nil {
+				return err
+			}
+		}
 		return insertRuns(ctx, tx, runs)
 	})
 	if err != nil {
 		return err
 	}
+	if hurry {
+		j.hurried = time.Now()
+		if j.rawSince.IsZero() {
+			j.rawSince = j.hurried
+		}
+	}
 	j.queue.done(list)
 	j.watches.written(runs)
 	j.metrics.written.Add(float64(events))
 	groups := make(map[group]bool)
-	for _, b := range blocks {
-		groups[group{b.tenant, b.sink}] = true
+	for _, p := range list {
+		if sink := p.Batch.Destination.Sink; !hurry || sink != "" {
+			groups[group{p.Tenant, sink}] = true
+		}
 	}
 	for g := range groups {
 		if err := j.merge(ctx, g); err != nil {
@@ -245,14 +274,12 @@ func (j *Journal) flush(ctx context.Context, list []*pending) error {
 // pack makes blocks of outcomes.
 func (j *Journal) pack(list []*pending) (blocks []*block) {
 	groups := make(map[group][]Record)
-	_, left := j.queue.waiting()
-	hurry := left >= blockBytes/4 // a backlog, in which the processor is wanted elsewhere
 	for _, p := range list {
 		switch g := (group{p.Tenant, p.Batch.Destination.Sink}); {
 		case p.size == 0:
 		case p.large(): // mostly in order, which several together are not
 			for _, part := range cutBlocks(p.records()) {
-				blocks = append(blocks, newBlock(part, p.seq, j.codec, hurry))
+				blocks = append(blocks, newBlock(part, p.seq, j.codec))
 			}
 		default:
 			groups[g] = append(groups[g], p.numbered()...)
@@ -260,7 +287,7 @@ func (j *Journal) pack(list []*pending) (blocks []*block) {
 	}
 	for _, records := range groups {
 		for _, part := range cutBlocks(records) {
-			blocks = append(blocks, newBlock(part, 0, j.codec, hurry))
+			blocks = append(blocks, newBlock(part, 0, j.codec))
 		}
 	}
 	return blocks
@@ -274,13 +301,19 @@ func cutBlocks(list []Record) (parts [][]Record) {
 	from, bytes := 0, 0
 	for i := range list {
 		size := len(list[i].Event.Raw)
-		if i > from && (i-from >= blockEvents || bytes+size > blockBytes+blockBytes/8) {
+		if i > from && blockFull(i-from, bytes+size) {
 			parts = append(parts, list[from:i:i])
 			from, bytes = i, 0
 		}
 		bytes += size
 	}
 	return append(parts, list[from:])
+}
+
+// blockFull reports whether a block of so many events would have too many bytes with one
+// more, or has enough events.
+func blockFull(events, bytes int) bool {
+	return events >= blockEvents || bytes > blockBytes+blockBytes/8
 }
 
 // insert writes a block.
@@ -323,8 +356,8 @@ func (p *pending) insert(ctx context.Context, tx *sql.Tx) error {
 // merge makes one block of many small ones, level by level.
 func (j *Journal) merge(ctx context.Context, g group) error {
 	for level := 0; ; level++ {
-		list, err := queryHeaders(ctx, j.file().write, "WHERE tenant = ? AND sink = ? AND level = ? AND events < ? AND bytes < ? ORDER BY id LIMIT ?",
-			g.tenant, g.sink, level, blockEvents/mergeOf, blockBytes/mergeOf, mergeOf)
+		list, err := queryHeaders(ctx, j.file().write, "WHERE tenant = ? AND sink = ? AND level = ? ORDER BY id LIMIT ?",
+			g.tenant, g.sink, level, mergeOf)
 		if err != nil || len(list) < mergeOf {
 			return err
 		}
@@ -338,10 +371,7 @@ func (j *Journal) merge(ctx context.Context, g group) error {
 func (j *Journal) mergeBlocks(ctx context.Context, tx *sql.Tx, list []header, level int) error {
 	var records []Record
 	for _, h := range list {
-		more, err := j.load(ctx, tx, &h)
-		if err == nil && h.sink == "" {
-			err = j.loadBodies(ctx, tx, &h, more)
-		}
+		more, err := j.whole(ctx, tx, &h)
 		if err != nil {
 			return err
 		}
@@ -350,8 +380,8 @@ func (j *Journal) mergeBlocks(ctx context.Context, tx *sql.Tx, list []header, le
 			return err
 		}
 	}
-	b := newBlock(records, 0, j.codec, false)
-	b.level = level
+	b := newBlock(records, 0, j.codec)
+	b.level = levelOf(level, b.events, b.bytes)
 	return b.insert(ctx, tx)
 }
 
