@@ -58,11 +58,26 @@ func benchJournal(b *testing.B) *journal.Journal {
 	for j.Queued() > 0 {
 		<-time.After(10 * time.Millisecond)
 	}
+	b.Logf("%d events written in %v", benchEvents, time.Since(began).Round(time.Millisecond))
+	for {
+		raw, err := j.Number("SELECT count(*) FROM blocks WHERE level = -1")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if raw == 0 {
+			break
+		}
+		<-time.After(time.Second)
+	}
+	held, err := j.Number("SELECT sum(events) FROM blocks")
+	if want := int64((benchEvents + benchBatch - 1) / benchBatch * benchBatch); err != nil || held != want {
+		b.Fatalf("the file holds %d events of %d, %v", held, want, err)
+	}
 	size, err := j.Number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Logf("%d events written in %v, %d bytes an event in the file", benchEvents, time.Since(began).Round(time.Millisecond), size/benchEvents)
+	b.Logf("indexed after %v, %d bytes an event in the file", time.Since(began).Round(time.Millisecond), size/benchEvents)
 	return j
 }
 

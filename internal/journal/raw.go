@@ -28,7 +28,7 @@ const (
 	// hurryBytes is how much must be queued for a backlog.
 	hurryBytes = blockBytes / 4
 	// indexEvery is the pause between two blocks that are indexed.
-	indexEvery = 100 * time.Millisecond
+	indexEvery = 20 * time.Millisecond
 	// indexAfter is how long after a backlog that begins.
 	indexAfter = 2 * time.Second
 	// indexWithin is for how long a backlog puts it off.
