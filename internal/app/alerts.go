@@ -176,6 +176,9 @@ func figuresOf(v *web.Tenant, now time.Time) notify.Tenant {
 			Events: v.Buffered, Bytes: v.BufferedBytes, Lag: v.DeliveryLag(now), Waiting: ago(now, v.Retention.Waiting), Delivered: v.Delivered,
 		}},
 	}
+	if v.Verify != nil && !v.Verify.Ended.IsZero() {
+		t.Verified = v.Verify.Last()
+	}
 	add := func(to, from map[string]int64) {
 		for reason, n := range from {
 			to[reason] += n

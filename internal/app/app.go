@@ -270,6 +270,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.shareConfiguration(ctx)
 	a.startAlerts(ctx)
 	a.startBackfills(ctx)
+	a.startVerifies(ctx)
 	a.opts.Logger.LogAttrs(ctx, slog.LevelInfo, "started", slog.Int("tenants", len(a.running())),
 		slog.String("version", a.opts.Version), slog.String("data_dir", a.Config().DataDir), slog.String("listen", a.Addr()),
 		slog.String("webhook", a.WebhookAddr()))

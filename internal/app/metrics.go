@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gaplesslogs/gapless/internal/verify"
 	"github.com/gaplesslogs/gapless/internal/web"
 )
 
@@ -26,6 +27,8 @@ type lags struct {
 	left, risk, room *prometheus.Desc
 
 	healed, missed *prometheus.Desc
+
+	verifiedAt, verifiedClean, verified, verifyRefused *prometheus.Desc
 
 	further destinationDescs
 	states  stateDescs
@@ -57,7 +60,12 @@ func newLags(a *App) *lags {
 		healed: desc("healed_events_total", "Events that the poll has brought and the push has not, ever; absent without both."),
 		missed: desc("push_miss_ratio", "Share of healed events among all that the push should have brought in the last hour; absent when there were none."),
 
-		states: newStateDescs(desc),
+		states:        newStateDescs(desc),
+		verifiedAt:    desc("verify_last_run_timestamp_seconds", "When the last scheduled verification ended, in seconds since 1970; absent before the first, and while it is not allowed to read."),
+		verifiedClean: desc("verify_last_clean", "1 when the last scheduled verification found nothing that a person should look at, 0 when it did or failed; absent while it is not allowed to read."),
+		verifyRefused: desc("verify_refused", "1 when the last scheduled verification was not allowed to read the destination."),
+		verified:      desc("verify_found_events", "Events that the last scheduled verification found, by kind, such as missing; see docs/verify.md.", "kind"),
+
 		further: destinationDescs{
 			lag:     desc("destination_delivery_lag_seconds", "Now minus the date of the oldest event not delivered to a further destination yet; 0 when all are.", "destination"),
 			events:  desc("destination_buffer_events", "Events that wait for a further destination.", "destination"),
@@ -69,7 +77,7 @@ func newLags(a *App) *lags {
 
 // Describe implements prometheus.Collector.
 func (l *lags) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range append(l.states.all(), l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped, l.left, l.risk, l.room, l.healed, l.missed, l.further.lag, l.further.events, l.further.bytes, l.further.dropped) {
+	for _, d := range append(l.states.all(), l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped, l.left, l.risk, l.room, l.healed, l.missed, l.verifiedAt, l.verifiedClean, l.verified, l.verifyRefused, l.further.lag, l.further.events, l.further.bytes, l.further.dropped) {
 		ch <- d
 	}
 }
@@ -94,6 +102,7 @@ func (l *lags) Collect(ch chan<- prometheus.Metric) {
 		l.collectLetters(ch, t)
 		l.collectRetention(ch, t)
 		l.collectPush(ch, t)
+		l.collectVerify(ch, t)
 		l.collectDestinations(ch, o.At, t)
 	}
 }
@@ -109,6 +118,30 @@ func (l *lags) collectDestinations(ch chan<- prometheus.Metric, now time.Time, t
 			dropped += n
 		}
 		ch <- prometheus.MustNewConstMetric(l.further.dropped, prometheus.CounterValue, float64(dropped), t.Name, d.Name)
+	}
+}
+
+// collectVerify sends what the last scheduled verification of a tenant has found.
+func (l *lags) collectVerify(ch chan<- prometheus.Metric, t web.Tenant) {
+	v := t.Verify
+	if v == nil || v.Ended.IsZero() {
+		return
+	}
+	clean, refused := 0.0, 0.0
+	if v.Clean {
+		clean = 1
+	}
+	if v.Refused != "" {
+		refused = 1
+	}
+	ch <- prometheus.MustNewConstMetric(l.verifyRefused, prometheus.GaugeValue, refused, t.Name)
+	if v.Refused != "" {
+		return // nothing is wrong, and nothing is known
+	}
+	ch <- prometheus.MustNewConstMetric(l.verifiedAt, prometheus.GaugeValue, float64(v.Ended.Unix()), t.Name)
+	ch <- prometheus.MustNewConstMetric(l.verifiedClean, prometheus.GaugeValue, clean, t.Name)
+	for _, kind := range verify.Kinds() {
+		ch <- prometheus.MustNewConstMetric(l.verified, prometheus.GaugeValue, float64(v.Found[string(kind)]), t.Name, string(kind))
 	}
 }
 

@@ -98,6 +98,10 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 	if err != nil {
 		return web.Overview{}, fmt.Errorf("read the backfills: %w", err)
 	}
+	verifies, err := lastVerifies(ctx, r)
+	if err != nil {
+		return web.Overview{}, err
+	}
 	o := web.Overview{Version: version, At: time.Now().UTC(), Running: running, Tenants: []web.Tenant{}}
 	for _, t := range cfg.Tenants {
 		v := view(byName[t.Name], cfg)
@@ -108,6 +112,7 @@ func overview(ctx context.Context, r *store.Reader, cfg *config.Config, version 
 			v.Retention.Seconds = int64(kept / time.Second)
 		}
 		v.Push.Checked = t.Polls() && t.Pushed()
+		v.Verify = viewVerify(verifies[t.Name], cfg, &t, o.At)
 		v.Backfills = viewBackfills(backfills, &t, byName[t.Name])
 		v.Judge(running)
 		v.Assess(o.At, running)

@@ -31,6 +31,8 @@ type Verification struct {
 	RateShare float64
 	// Progress hears how far it is; may be nil.
 	Progress func(verify.Progress)
+	// Dir is a directory for temporary files; empty for that of the system.
+	Dir string
 }
 
 // MainDestination names the main destination of a tenant where a name is needed.
@@ -56,7 +58,7 @@ func Verify(ctx context.Context, opts Options, v Verification, emit func(verify.
 		return verify.Summary{}, err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	dir, err := os.MkdirTemp("", "gapless-verify-*")
+	dir, err := os.MkdirTemp(v.Dir, "gapless-verify-*")
 	if err != nil {
 		return verify.Summary{}, fmt.Errorf("make a temporary directory: %w", err)
 	}
@@ -64,6 +66,9 @@ func Verify(ctx context.Context, opts Options, v Verification, emit func(verify.
 	dests := make([]verify.Destination, len(c.places))
 	for i, p := range c.places {
 		if _, err := p.list(ctx); err != nil {
+			return verify.Summary{}, err
+		}
+		if err := p.mayRead(ctx); err != nil {
 			return verify.Summary{}, err
 		}
 		dests[i] = p

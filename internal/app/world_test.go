@@ -65,6 +65,7 @@ func newWorld(tb rapid.TB, dir string, plan tenant.Plan, names ...string) *world
 	tb.Helper()
 	w := &world{cfg: config.Default(), hosts: make(map[string]http.RoundTripper)}
 	w.cfg.DataDir, w.cfg.Listen, w.cfg.AWS.Region = dir, "", "us-east-1"
+	w.cfg.Verify.Schedule = "off" // a test of it turns it on
 	for i, name := range names {
 		w.add(tb, tenant.Options{TenantName: name, Plan: plan, Seed: uint64(i)})
 	}

@@ -119,10 +119,26 @@ func (v *view) tenant(now time.Time, t web.Tenant) {
 	if t.Push.Checked {
 		v.line("push", "%s", t.Push)
 	}
+	v.verified(t.Verify)
 	for _, b := range t.Backfills {
 		v.line("backfill", "%s", b)
 	}
 	v.wrongs(t)
+}
+
+// verified shows what is known of the scheduled verifications.
+func (v *view) verified(x *web.Verify) {
+	if x == nil {
+		return
+	}
+	colour := ""
+	if x.Unclean() {
+		colour = red
+	}
+	v.coloured(colour, "verified", "%s", x)
+	if x.Hint != "" {
+		v.line("", "%s", x.Hint)
+	}
 }
 
 // reasons shows what became of events that were not delivered as they are.

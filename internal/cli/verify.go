@@ -99,6 +99,7 @@ quotes an event.`,
 		}
 		return v.run(cmd.Context(), cfg, flags.repeated(cmd))
 	}
+	cmd.AddCommand(newVerifyResultsCommand(env))
 	return cmd
 }
 

@@ -105,6 +105,16 @@ func accessDenied(err error) bool {
 	return ok && f.kind == forbidden && (strings.HasPrefix(f.code, "AccessDenied") || f.code == "UnauthorizedOperation" || f.code == "NotAuthorized")
 }
 
+// Refused returns the action that the principal lacks where an error of a Sink says so, such
+// as "logs:FilterLogEvents"; empty where it says anything else.
+func Refused(err error) (action string) {
+	f, ok := errors.AsType[*failure](err)
+	if !ok || !accessDenied(err) {
+		return ""
+	}
+	return "logs:" + f.op
+}
+
 // streamExists looks for a stream. Names come in order, so that the stream is
 // the first of those that start with its name.
 func (s *Sink) streamExists(ctx context.Context, dest pipeline.Destination) (bool, error) {

@@ -25,6 +25,7 @@ type Config struct {
 	Notify          Notify        `yaml:"notify" doc:"Who is told when something is wrong with the export, and when it is over. Without any channel alerts are seen in gapless status, on the page and in the metrics alone. The page docs/alerts.md has all of them."`
 	Ledger          Ledger        `yaml:"ledger" doc:"The record of what was delivered, for auditors."`
 	Tracing         Tracing       `yaml:"tracing" doc:"Traces of the way of pages and batches, for a collector of OpenTelemetry; off by default. They hold no events. See the operations guide on traces."`
+	Verify          Verify        `yaml:"verify" doc:"When everything is verified by itself, see docs/verify.md."`
 
 	origins map[string]Origin // by path; what is missing has its default
 	source  *source           // of the file, for excerpts; nil without one

@@ -12,6 +12,12 @@ import (
 // other returns, for a variable, a value that is valid and not its default.
 func other(name string) string {
 	endings := []struct{ end, value string }{
+		{"VERIFY_SCHEDULE", "every 6h"},
+		{"VERIFY_ZONE", "Asia/Tokyo"},
+		{"VERIFY_SPAN", "30h"},
+		{"VERIFY_JITTER", "3m"},
+		{"VERIFY_REPAIR", "true"},
+		{"SETUP_READS", "tail"},
 		{"SETUP_NAME", "other"},
 		{"SETUP_LEAVE_OUT", "alarms"},
 		{"DELETION_PROTECTION", "true"},

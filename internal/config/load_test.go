@@ -115,6 +115,7 @@ func TestDefaults(t *testing.T) {
 			OIDC:        config.DashboardOIDC{Name: "single sign-on", Scopes: []string{"profile", "email"}},
 			SessionIdle: 8 * time.Hour, SessionLifetime: 24 * time.Hour,
 		},
+		Verify: config.Verify{Schedule: "02:30", Zone: "UTC", Span: 25 * time.Hour, Jitter: 10 * time.Minute},
 	}
 	if d := cmp.Diff(want, got, equal); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -193,7 +194,7 @@ func TestFileProblems(t *testing.T) {
 		"syntax":            {"listen: [", "g.yaml:1:9: is not valid YAML: sequence end token ']' not found", ""},
 		"twice the key":     {"listen: a:1\nlisten: a:2", `g.yaml:2:1: is not valid YAML: mapping key "listen" already defined at [1:1]`, ""},
 		"two documents":     {"listen: a:1\n---\nlisten: a:2", "g.yaml: holds more than one YAML document", "Remove the lines that say ---."},
-		"a list on top":     {"- a", "g.yaml:1:1: is not a section", "Write its keys on the lines below it, further to the right: data_dir, listen, log, max_buffer_bytes, max_dead_letter_bytes, dedup_window, shutdown_timeout, aws, secrets, webhook, tenants, setup, history, dashboard, notify, ledger, tracing."},
+		"a list on top":     {"- a", "g.yaml:1:1: is not a section", "Write its keys on the lines below it, further to the right: data_dir, listen, log, max_buffer_bytes, max_dead_letter_bytes, dedup_window, shutdown_timeout, aws, secrets, webhook, tenants, setup, history, dashboard, notify, ledger, tracing, verify."},
 		"text for section":  {"log: x", "g.yaml:1:1: log is not a section", "Write its keys on the lines below it, further to the right: level, format."},
 		"section for text":  {"listen: {a: b}", "g.yaml:1:1: listen is a section or a list where a single value is expected", ""},
 		"section for list":  {"tenants: {name: a}", "g.yaml:1:1: tenants is not a list", "Begin each element with a dash: - name: ..."},
@@ -204,7 +205,7 @@ func TestFileProblems(t *testing.T) {
 		"not an int":        {"tenants: [{overlap: {every: 1.5}}]", `g.yaml:1:22: tenants.0.overlap.every "1.5" is not a whole number`, "Write a number such as 10."},
 		"not a number":      {"tenants: [{rate_share: half}]", `g.yaml:1:12: tenants.0.rate_share "half" is not a number`, "Write a number such as 0.5."},
 		"merge of a scalar": {"log: {<<: x}", "g.yaml:1:9: a merge key (<<) needs an alias of a section", "Write <<: *name, with &name at the section to copy."},
-		"key nowhere known": {"zzzzzzzzzzz: 1", "g.yaml:1:1: zzzzzzzzzzz is no known key", "Known here: aws, dashboard, data_dir, dedup_window, history, ledger, listen, log, max_buffer_bytes, max_dead_letter_bytes, notify, secrets, setup, shutdown_timeout, tenants, tracing, webhook."},
+		"key nowhere known": {"zzzzzzzzzzz: 1", "g.yaml:1:1: zzzzzzzzzzz is no known key", "Known here: aws, dashboard, data_dir, dedup_window, history, ledger, listen, log, max_buffer_bytes, max_dead_letter_bytes, notify, secrets, setup, shutdown_timeout, tenants, tracing, verify, webhook."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -83,6 +83,7 @@ func (l *loader) validate() {
 	l.checkSetup(&c.Setup)
 	l.checkNotify(c)
 	l.checkTracing(&c.Tracing)
+	l.checkVerify(&c.Verify)
 }
 
 // checkLeaf checks a value against the tags of its field.

@@ -57,6 +57,8 @@ type TenantReport struct {
 	// OpenGaps and NewGaps are gaps, and Kept the dead letters that are kept.
 	OpenGaps, NewGaps int
 	Kept              int64
+	// Verified says what the last scheduled verification has found; empty for nothing.
+	Verified string
 	// Trouble is what is wrong; empty for nothing.
 	Trouble string
 }
@@ -261,6 +263,9 @@ func (t TenantReport) lines() [][2]string {
 	}
 	if t.Kept > 0 {
 		out = append(out, [2]string{"Dead letters", fmt.Sprintf("%d kept", t.Kept)})
+	}
+	if t.Verified != "" {
+		out = append(out, [2]string{"Last verification", oneLine(t.Verified)})
 	}
 	if t.Trouble != "" {
 		out = append(out, [2]string{"Error", oneLine(t.Trouble)})

@@ -76,7 +76,7 @@ func tenantReport(t *Tenant, from Base) TenantReport {
 	}
 	out := TenantReport{
 		Tenant: t.Name, Fetched: since(now.Fetched, then.Fetched), Delivered: since(now.Delivered, then.Delivered),
-		Rejected: since(now.Rejected, then.Rejected), Skipped: since(now.Skipped, then.Skipped), Checkpoint: t.Checkpoint, Kept: t.Kept,
+		Rejected: since(now.Rejected, then.Rejected), Skipped: since(now.Skipped, then.Skipped), Checkpoint: t.Checkpoint, Kept: t.Kept, Verified: t.Verified,
 	}
 	for _, q := range t.Queues {
 		out.Waiting += q.Events

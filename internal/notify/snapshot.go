@@ -45,6 +45,9 @@ type Tenant struct {
 	// NewestEvent is the date of the newest event, and ReadUntil up to when the log is
 	// known to be read.
 	NewestEvent, ReadUntil time.Time
+	// Verified says what the last scheduled verification has found; empty before the first
+	// and where there is none.
+	Verified string
 	// Waited is how long calls to Auth0 have waited for the rate limit since the process
 	// started.
 	Waited time.Duration

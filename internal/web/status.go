@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,6 +102,8 @@ type Tenant struct {
 	// so that no figure counts an event twice.
 	Destinations []Destination `json:"destinations"`
 
+	// Verify is what is known of the scheduled verifications; nil where there are none.
+	Verify *Verify `json:"verify,omitempty"`
 	// Backfills are those that have not ended, and the last one that has.
 	Backfills []Backfill `json:"backfills,omitempty"`
 
@@ -128,6 +131,96 @@ type Passed struct {
 	Delivered int64 `json:"delivered"`
 	Rejected  int64 `json:"rejected"`
 }
+
+// A Verify is the last scheduled verification of a tenant.
+type Verify struct {
+	// Next is when the next one is due; zero when the schedule is off.
+	Next time.Time `json:"next,omitzero"`
+	// Ended is when the last one ended; zero before the first, and then the rest says
+	// nothing. Since and Until are its span; before ProvedSince nothing can be proved.
+	Ended       time.Time `json:"ended,omitzero"`
+	Since       time.Time `json:"since,omitzero"`
+	Until       time.Time `json:"until,omitzero"`
+	ProvedSince time.Time `json:"proved_since,omitzero"`
+	// Clean says that nothing was found that a person should look at. It is false too
+	// when Error says why that could not be found out.
+	Clean bool `json:"clean"`
+	// Held is how many events Auth0 holds of the span, Found what was found, by kind, and
+	// Repaired how many events were missing before and were delivered.
+	Held     int64            `json:"held"`
+	Found    map[string]int64 `json:"found"`
+	Repaired int64            `json:"repaired"`
+	Error    string           `json:"error,omitempty"`
+	// Refused is the action of AWS that is not allowed, such as "logs:FilterLogEvents",
+	// where that is the Error: nothing is wrong then with the export, and nothing proved.
+	Refused string `json:"refused,omitempty"`
+	// Hint says what to do; empty when there is nothing to do.
+	Hint string `json:"hint,omitempty"`
+}
+
+// String says it in a line.
+func (v Verify) String() string {
+	text := "not yet"
+	if !v.Ended.IsZero() {
+		text = v.Last()
+	}
+	if !v.Next.IsZero() {
+		text += "; next " + v.Next.UTC().Format(time.RFC3339)
+	}
+	return text
+}
+
+// Last says in a line when the last one ended, and what it has found.
+func (v Verify) Last() string {
+	text := v.Ended.UTC().Format(time.RFC3339) + ": "
+	switch {
+	case v.Refused != "":
+		text += "not compared: " + v.Refused + " is not allowed"
+	case v.Error != "":
+		text += "failed: " + v.Error
+	case v.Clean:
+		text += fmt.Sprintf("clean, %d events compared", v.Held)
+	default:
+		var found []string
+		for _, kind := range v.Kinds() {
+			found = append(found, fmt.Sprintf("%d %s", v.Found[kind], kind))
+		}
+		text += fmt.Sprintf("NOT CLEAN, %d events compared: %s", v.Held, strings.Join(found, ", "))
+	}
+	if v.Repaired > 0 {
+		text += fmt.Sprintf("; %d repaired", v.Repaired)
+	}
+	return Plain(text)
+}
+
+// Kinds are the kinds of which something was found, in order.
+func (v Verify) Kinds() (kinds []string) {
+	for _, kind := range slices.Sorted(maps.Keys(v.Found)) {
+		if v.Found[kind] > 0 {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
+}
+
+// State is a word for the last verification: none, refused, failed, clean or unclean.
+func (v Verify) State() string {
+	switch {
+	case v.Ended.IsZero():
+		return "none"
+	case v.Refused != "":
+		return "refused"
+	case v.Error != "":
+		return "failed"
+	case v.Clean:
+		return "clean"
+	default:
+		return "unclean"
+	}
+}
+
+// Unclean reports whether the last verification found what a person should look at.
+func (v Verify) Unclean() bool { return v.State() == "unclean" }
 
 // A Backfill is a second reading of a span of a tenant's log.
 type Backfill struct {
