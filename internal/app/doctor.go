@@ -242,7 +242,7 @@ func (d *Doctor) destination(ctx context.Context, t *config.Tenant, w wanted) ch
 		Logger: d.Logger, HTTPClient: d.AWSHTTP, Credentials: d.AWSCredentials, Tenant: t.Name, Destination: w.name,
 	}, cloudwatch.Examine{
 		Destination: pipeline.Destination{LogGroup: name(w.cw.LogGroup), LogStream: name(w.cw.LogStream)},
-		WriteTest:   d.WriteTest, LookupEnv: d.Secrets.LookupEnv,
+		WriteTest:   d.WriteTest, Verify: d.Config.Verify.Schedule != "off" && t.Polls(), LookupEnv: d.Secrets.LookupEnv,
 	})
 	if err != nil {
 		return one(s, "aws", cloudwatch.ExplainSetUp(err, d.Secrets.LookupEnv))

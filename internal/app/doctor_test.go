@@ -346,7 +346,7 @@ func TestDoctorFindsNothing(t *testing.T) {
 			t.Errorf("%s: %s %s: %s", r.Section, r.Status, r.Check, r.Summary)
 		}
 	}
-	for _, want := range []string{"config", "secrets", "data_dir", "disk_sync", "auth0_reach", "auth0_clock", "auth0_token", "auth0_scopes", "auth0_logs", "auth0_rate", "auth0_retention", "auth0_streams", "sqs_queue", "sqs_ReceiveMessage", "sqs_DeleteMessage", "sqs_ChangeMessageVisibility", "aws_reach", "aws_clock", "aws_credentials", "aws_identity", "log_group", "log_group_class", "log_group_retention", "log_stream", "logs_PutLogEvents", "logs_GetLogEvents", "write_test", "listen", "webhook_listen", "webhook_token"} {
+	for _, want := range []string{"config", "secrets", "data_dir", "disk_sync", "auth0_reach", "auth0_clock", "auth0_token", "auth0_scopes", "auth0_logs", "auth0_rate", "auth0_retention", "auth0_streams", "sqs_queue", "sqs_ReceiveMessage", "sqs_DeleteMessage", "sqs_ChangeMessageVisibility", "aws_reach", "aws_clock", "aws_credentials", "aws_identity", "log_group", "log_group_class", "log_group_retention", "log_stream", "logs_PutLogEvents", "logs_GetLogEvents", "logs_verify", "write_test", "listen", "webhook_listen", "webhook_token"} {
 		if !seen[want] {
 			t.Errorf("%s was not looked at", want)
 		}

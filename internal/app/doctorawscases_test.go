@@ -189,21 +189,28 @@ func brokenGroups() []broken {
 			name: "PutLogEvents is not allowed", check: "logs_PutLogEvents", status: checkup.Fail, cause: checkup.Authorization,
 			summary: "AccessDeniedException", fix: `{"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "arn:aws:logs:us-east-1:123456789012:log-group:/auth0/dev-tenant:log-stream:logs"}`,
 			harm: func(c *clinic) {
-				c.keyed(allow("DescribeLogGroups", "DescribeLogStreams", "GetLogEvents"), "example-secret")
+				c.keyed(allow("FilterLogEvents", "DescribeLogGroups", "DescribeLogStreams", "GetLogEvents"), "example-secret")
 			},
 		},
 		{
 			name: "GetLogEvents is not allowed", check: "logs_GetLogEvents", status: checkup.Warn,
 			summary: "may be there twice", fix: `"Action": "logs:GetLogEvents"`,
 			harm: func(c *clinic) {
-				c.keyed(allow("DescribeLogGroups", "DescribeLogStreams", "PutLogEvents"), "example-secret")
+				c.keyed(allow("FilterLogEvents", "DescribeLogGroups", "DescribeLogStreams", "PutLogEvents"), "example-secret")
+			},
+		},
+		{
+			name: "FilterLogEvents is not allowed", check: "logs_verify", status: checkup.Warn,
+			summary: "verify.schedule cannot compare", fix: `"Action": "logs:FilterLogEvents"`,
+			harm: func(c *clinic) {
+				c.keyed(allow("DescribeLogGroups", "DescribeLogStreams", "PutLogEvents", "GetLogEvents"), "example-secret")
 			},
 		},
 		{
 			name: "DescribeLogGroups is not allowed", check: "log_group", status: checkup.Warn,
 			summary: "logs:DescribeLogGroups is not allowed", fix: `"Action": "logs:DescribeLogGroups"`,
 			harm: func(c *clinic) {
-				c.keyed(allow("DescribeLogStreams", "PutLogEvents", "GetLogEvents"), "example-secret")
+				c.keyed(allow("FilterLogEvents", "DescribeLogStreams", "PutLogEvents", "GetLogEvents"), "example-secret")
 			},
 		},
 		{
@@ -211,7 +218,7 @@ func brokenGroups() []broken {
 			summary: "AccessDeniedException", fix: `"Action": "logs:CreateLogStream"`,
 			harm: func(c *clinic) {
 				c.group.LogGroupName = nil
-				c.keyed(allow("DescribeLogGroups", "DescribeLogStreams", "PutLogEvents", "GetLogEvents", "CreateLogGroup"), "example-secret")
+				c.keyed(allow("FilterLogEvents", "DescribeLogGroups", "DescribeLogStreams", "PutLogEvents", "GetLogEvents", "CreateLogGroup"), "example-secret")
 			},
 		},
 		{
@@ -219,7 +226,7 @@ func brokenGroups() []broken {
 			summary: "AccessDeniedException", fix: `"Action": "logs:PutRetentionPolicy"`,
 			harm: func(c *clinic) {
 				c.group.LogGroupName, c.one().CloudWatch.RetentionDays = nil, 365
-				c.keyed(allow("DescribeLogGroups", "DescribeLogStreams", "PutLogEvents", "GetLogEvents", "CreateLogGroup", "CreateLogStream"), "example-secret")
+				c.keyed(allow("FilterLogEvents", "DescribeLogGroups", "DescribeLogStreams", "PutLogEvents", "GetLogEvents", "CreateLogGroup", "CreateLogStream"), "example-secret")
 			},
 		},
 		{

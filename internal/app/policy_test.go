@@ -142,6 +142,8 @@ type export struct {
 	policy func(*testing.T, *config.Config) string
 	// settings has the group be given a retention and tags.
 	settings bool
+	// verifies has the schedule of verify run.
+	verifies bool
 	// before is called with the endpoint and the key of an administrator; nil does nothing.
 	before func(t *testing.T, cfg *config.Config, endpoint http.Handler, admin credentials.StaticCredentialsProvider)
 }
@@ -160,6 +162,10 @@ func exportUnder(t *testing.T, under export) (awsCalls, auth0Calls []string) {
 		if under.settings {
 			w.cfg.Tenants[0].CloudWatch.RetentionDays = 30
 			w.cfg.Tenants[0].CloudWatch.Tags = map[string]string{"team": "security"}
+		}
+		waits := []time.Duration{10 * time.Minute, time.Minute} // the second time everything is there
+		if under.verifies {
+			w.cfg.Verify.Schedule, waits[1] = "every 1h", time.Hour
 		}
 		if err := s.cloudwatch.Close(); err != nil {
 			t.Fatal(err)
@@ -180,7 +186,7 @@ func exportUnder(t *testing.T, under export) (awsCalls, auth0Calls []string) {
 			t.Fatal(err)
 		}
 		s.aws.Add(emulator.Fault{Match: "PutLogEvents", Kind: emulator.FaultLost})
-		for _, wait := range []time.Duration{10 * time.Minute, time.Minute} { // the second time everything is there
+		for _, wait := range waits {
 			w.stop(t.Context(), t, w.cfg.ShutdownTimeout)
 			if w.app, err = app.New(t.Context(), app.Options{
 				Config: w.cfg, Logger: slog.New(slog.DiscardHandler), Auth0HTTP: w, AWSHTTP: &http.Client{Transport: w},
@@ -195,6 +201,9 @@ func exportUnder(t *testing.T, under export) (awsCalls, auth0Calls []string) {
 		}
 		if troubles := w.overview(t.Context(), t, name).Troubles; len(troubles) > 0 {
 			t.Errorf("troubles under the policy: %+v", troubles)
+		}
+		if v := w.overview(t.Context(), t, name).Verify; under.verifies && (v == nil || !v.Clean) {
+			t.Errorf("verified under the policy: %+v", v)
 		}
 		w.stop(t.Context(), t, w.cfg.ShutdownTimeout)
 		s.compare(t)

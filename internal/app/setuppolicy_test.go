@@ -67,7 +67,7 @@ func TestSetupPolicySuffices(t *testing.T) {
 			t.Parallel()
 			var actions []string
 			calls, _ := exportUnder(t, export{
-				settings: c.settings,
+				settings: c.settings, verifies: true,
 				policy: func(t *testing.T, cfg *config.Config) (text string) {
 					t.Helper()
 					text, actions = setupPolicy(t, cfg, c.leaveOut)
@@ -141,7 +141,7 @@ webhook: {listen: "127.0.0.1:1"}
 		t.Fatal(err)
 	}
 	_, actions := setupPolicy(t, cfg, stack.PartGroups)
-	if len(actions) != 13 {
+	if len(actions) != 14 {
 		t.Errorf("%d actions: %v", len(actions), actions)
 	}
 	for _, a := range actions {

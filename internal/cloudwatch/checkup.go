@@ -31,6 +31,8 @@ type Examine struct {
 	// WriteTest lets the Checkup write one message to the log stream DoctorStream of
 	// the group, and read it back. Without it nothing is changed.
 	WriteTest bool
+	// Verify says that what lies in the group is read, by the schedule of verify.
+	Verify bool
 	// LookupEnv reads the environment.
 	LookupEnv func(string) (string, bool)
 }
@@ -145,13 +147,14 @@ func (k *Checkup) Checks() []checkup.Check {
 		{Name: "log_stream", Needs: []string{"log_group"}, Run: k.Stream},
 		{Name: "logs_PutLogEvents", Needs: []string{"log_group", "log_stream"}, Run: k.MayPut},
 		{Name: "logs_GetLogEvents", Needs: []string{"log_group", "log_stream"}, Run: k.MayRead},
+		{Name: "logs_verify", Needs: []string{"log_group", "log_stream"}, Run: k.MayVerify},
 		{Name: "logs_CreateLogStream", Needs: []string{"log_group"}, Run: k.MayCreateStream},
 		{Name: "logs_CreateLogGroup", Needs: []string{"log_group"}, Run: k.MayCreateGroup},
 		{Name: "logs_PutRetentionPolicy", Needs: []string{"log_group"}, Run: k.MaySetRetention},
 		{Name: "write_test", Needs: []string{"log_group"}, Run: k.WriteTest},
 	}
 	return slices.DeleteFunc(list, func(c checkup.Check) bool {
-		return c.Name == "aws_role" && k.sink.config.RoleARN == "" || c.Name == "write_test" && !k.want.WriteTest
+		return c.Name == "aws_role" && k.sink.config.RoleARN == "" || c.Name == "logs_verify" && !k.want.Verify || c.Name == "write_test" && !k.want.WriteTest
 	})
 }
 

@@ -221,6 +221,37 @@ func (k *Checkup) MayRead(ctx context.Context) []checkup.Finding {
 	}
 }
 
+// MayVerify reads what is there of this moment as a verification does. Without it the
+// export works as it does.
+func (k *Checkup) MayVerify(ctx context.Context) []checkup.Finding {
+	g := Group{Name: k.sample().LogGroup, Class: k.sink.config.LogGroupClass}
+	if k.group != nil {
+		g.Class = string(k.group.LogGroupClass)
+	}
+	op, now := opFilter, k.sink.clock.now()
+	var err error
+	if g.infrequent() {
+		op = opStartQuery
+		err = k.sink.queryPages(ctx, g.Name, Streams{}, now, now, func(Stored) error { return nil })
+	} else {
+		err = k.sink.filterPages(ctx, g.Name, Streams{}, "", now, now, func(Stored) error { return nil })
+	}
+	if f, ok := errors.AsType[*failure](err); ok && f.op != "" {
+		op = f.op
+	}
+	switch {
+	case err == nil:
+		return checkup.One(checkup.Passed("allowed: verify.schedule can compare what is there with Auth0"))
+	case is(err, missing):
+		return checkup.One(checkup.Passed(notThere))
+	case accessDenied(err):
+		return checkup.One(checkup.Warned(fmt.Sprintf("Allow logs:%s on %s, or set verify.schedule: off.\n%s", op, k.resource(op), k.statement(op)),
+			"not allowed: verify.schedule cannot compare what is there with Auth0; the export does not need it"))
+	default:
+		return checkup.One(checkup.Warned("See docs/verify.md, or set verify.schedule: off.", "verify.schedule cannot read the group: %s", clean(err.Error())))
+	}
+}
+
 // mayBeMissing reports whether the destination is made when it is needed.
 func (k *Checkup) mayBeMissing() bool {
 	group, stream := k.templates()

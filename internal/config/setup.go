@@ -10,6 +10,7 @@ import (
 type Setup struct {
 	Name               string            `yaml:"name" default:"gapless" doc:"Name of the policy, the role or user, and of what Auth0 is given; it begins the names of queries, metrics, alarms and queues. 1 to 32 lower-case letters, digits and '-'. Two set-ups in one AWS account need two names. Do not change it later: what was made under another name is not recognised any more."`
 	LeaveOut           []string          `yaml:"leave_out" example:"alarms,dashboard" doc:"Parts that are not made: groups (log groups and streams), access (the policy, and the identity of run_on), indexes (field indexes), queries (saved queries of Logs Insights), metrics (metric filters), alarms, dashboard, auth0 (application and log stream), queue (event bus, rule and queue of push: eventbridge). What was made of a part stays."`
+	Reads              []string          `yaml:"reads" example:"backfill,tail,query" doc:"Who besides the export may read the log groups, by the policy: verify, backfill, tail, query. verify.schedule, which is on unless it is switched off, and a backfill by the exporter read as verify does; query needs Logs Insights. Leave out those that run under an identity of their own."`
 	Tags               map[string]string `yaml:"tags" example:"team=security,stage=prod" doc:"Tags of all that setup makes and that takes tags; those of a log group are added to the tags of its destination. The tag gapless:setup is setup's own."`
 	DeletionProtection bool              `yaml:"deletion_protection" default:"false" doc:"Protect log groups that setup makes from deletion: AWS refuses it until the protection is taken off."`
 	ExistingGroups     string            `yaml:"existing_groups" default:"keep" enum:"keep,change" doc:"What becomes of log groups that are there and that setup did not make. keep leaves them as they are, and the plan tells how they differ from what is configured. change gives them retention, key, tags, deletion protection and field indexes as configured: a shorter retention deletes events. They are never taken over: destroy leaves them."`
@@ -51,6 +52,18 @@ func SetupParts() []string {
 	return []string{"groups", "access", "indexes", "queries", "metrics", "alarms", "dashboard", "auth0", "queue"}
 }
 
+// SetupReads returns what setup.reads may name.
+func SetupReads() []string { return []string{"verify", "backfill", "tail", "query"} }
+
+// Reads reports whether the identity that setup makes is to read the log groups for any of
+// some readers. A schedule of verify reads for "verify".
+func (c *Config) Reads(readers ...string) bool {
+	if slices.Contains(readers, "verify") && c.Verify.Schedule != "off" && slices.ContainsFunc(c.Tenants, func(t Tenant) bool { return t.Polls() }) {
+		return true
+	}
+	return slices.ContainsFunc(readers, func(r string) bool { return slices.Contains(c.Setup.Reads, r) })
+}
+
 // The values that log streams of Auth0 take. Source: OpenAPI description of the
 // Management API, LogStreamFilter and LogStreamPiiConfig.
 func streamCategories() []string {
@@ -90,6 +103,7 @@ func (l *loader) checkSetup(s *Setup) {
 		l.complain("setup.tags."+setupTag, "is setup's own", "Remove it; setup.name is its value.")
 	}
 	l.checkChoices("setup.leave_out", s.LeaveOut, SetupParts())
+	l.checkChoices("setup.reads", s.Reads, SetupReads())
 	l.checkChoices("setup.categories", s.Categories, streamCategories())
 	l.checkChoices("setup.pii_fields", s.PIIFields, piiFields())
 	if len(s.AlarmTopics) > 5 {

@@ -183,7 +183,10 @@ func statements(t *testing.T, document string) map[string][]string {
 func TestPolicyIsWhatTheConfigurationNeeds(t *testing.T) {
 	t.Parallel()
 	with := func(destination string) string { return oneTenant + "    cloudwatch: " + destination + "\n" }
-	all := []string{"logs:DescribeLogStreams", "logs:GetLogEvents", "logs:PutLogEvents"}
+	all := []string{"logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents", "logs:PutLogEvents"}
+	export := []string{"logs:DescribeLogStreams", "logs:GetLogEvents", "logs:PutLogEvents"}
+	const topic = "arn:aws:sns:eu-west-1:123456789012:oncall"
+	const off = "verify: {schedule: 'off'}\n"
 	const group = "logs:eu-central-1:{{account}}:log-group:/auth0/dev"
 	for name, c := range map[string]struct {
 		text string
@@ -192,17 +195,16 @@ func TestPolicyIsWhatTheConfigurationNeeds(t *testing.T) {
 		"groups are made": {with("{retention_days: 7, tags: {a: b}}"), map[string][]string{group + ":*": all}},
 		"groups are left out": {with("{retention_days: 7, tags: {a: b}}") + "setup: {leave_out: [groups]}\n", map[string][]string{
 			group:        {"logs:TagResource"},
-			group + ":*": {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:GetLogEvents", "logs:PutLogEvents", "logs:PutRetentionPolicy", "logs:TagResource"},
+			group + ":*": {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents", "logs:PutLogEvents", "logs:PutRetentionPolicy", "logs:TagResource"},
 		}},
 		"groups are left out and not created": {with("{create: false, retention_days: 7}") + "setup: {leave_out: [groups]}\n", map[string][]string{group + ":*": all}},
 		"streams depend on events": {with("{log_stream: '{date}'}"), map[string][]string{
-			group + ":*": {"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:GetLogEvents", "logs:PutLogEvents"},
+			group + ":*": {"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents", "logs:PutLogEvents"},
 		}},
 		"groups depend on events": {with("{log_group: '/auth0/{tenant}/{type}{date}/x'}"), map[string][]string{
-			group + "/*/x:*": {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:GetLogEvents", "logs:PutLogEvents"},
+			group + "/*/x:*": {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents", "logs:PutLogEvents"},
+			"*":              {"logs:DescribeLogGroups"},
 		}},
-		"a class without reads": {with("{log_group_class: INFREQUENT_ACCESS}"), map[string][]string{group + ":*": {"logs:DescribeLogStreams", "logs:PutLogEvents"}}},
-		"a role":                {with("{role_arn: 'arn:aws:iam::210987654321:role/audit'}"), map[string][]string{"arn:aws:iam::210987654321:role/audit": {"sts:AssumeRole"}}},
 		"a bucket for the ledger": {oneTenant + "ledger: {s3: {url: 's3://audit/gap/x', kms_key_id: 'arn:aws:kms:eu-central-1:123456789012:key/k'}}\n", map[string][]string{
 			group + ":*": all, "s3:::audit": {"s3:ListBucket"}, "s3:::audit/gap/x/*": {"s3:GetObject", "s3:PutObject"},
 			"arn:aws:kms:eu-central-1:123456789012:key/k": {"kms:Decrypt", "kms:GenerateDataKey"},
@@ -210,6 +212,24 @@ func TestPolicyIsWhatTheConfigurationNeeds(t *testing.T) {
 		"a bucket by a role": {strings.Replace(oneTenant, "aws: {", "aws: {role_arn: 'arn:aws:iam::210987654321:role/audit', ", 1) + "ledger: {s3: {url: 's3://audit'}}\n", map[string][]string{
 			"arn:aws:iam::210987654321:role/audit": {"sts:AssumeRole"},
 		}},
+		"a class without reads": {with("{log_group_class: INFREQUENT_ACCESS}"), map[string][]string{
+			group + ":*": {"logs:DescribeLogStreams", "logs:PutLogEvents", "logs:StartQuery"}, "*": {"logs:GetQueryResults"},
+		}},
+		"a class without reads, and none wanted": {with("{log_group_class: INFREQUENT_ACCESS}") + off, map[string][]string{group + ":*": {"logs:DescribeLogStreams", "logs:PutLogEvents"}}},
+		"nobody verifies":                        {oneTenant + off, map[string][]string{group + ":*": export}},
+		"backfills alone":                        {oneTenant + off + "setup: {reads: [backfill]}\n", map[string][]string{group + ":*": all}},
+		"a person tails":                         {oneTenant + off + "setup: {reads: [tail]}\n", map[string][]string{group + ":*": all}},
+		"a person asks": {oneTenant + off + "setup: {reads: [query]}\n", map[string][]string{
+			group + ":*": {"logs:DescribeLogStreams", "logs:GetLogEvents", "logs:PutLogEvents", "logs:StartQuery"}, "*": {"logs:GetQueryResults", "logs:StopQuery"},
+		}},
+		"a topic": {oneTenant + "notify: {sns: [{topic_arn: '" + topic + "'}]}\n", map[string][]string{group + ":*": all, topic: {"sns:Publish"}}},
+		"a topic with a role": {strings.Replace(oneTenant, "aws: {", "aws: {role_arn: 'arn:aws:iam::210987654321:role/audit', ", 1) + "notify: {sns: [{topic_arn: '" + topic + "'}]}\n", map[string][]string{
+			"arn:aws:iam::210987654321:role/audit": {"sts:AssumeRole"},
+		}},
+		"metrics": {oneTenant + "notify: {emf: [{region: us-east-1}]}\n", map[string][]string{
+			group + ":*": all, "logs:us-east-1:{{account}}:log-group:/gapless/metrics:*": {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"},
+		}},
+		"a role": {with("{role_arn: 'arn:aws:iam::210987654321:role/audit'}"), map[string][]string{"arn:aws:iam::210987654321:role/audit": {"sts:AssumeRole"}}},
 		"a queue": {oneTenant + "    sqs: {queue_url: 'https://sqs.us-east-1.amazonaws.com/210987654321/auth0'}\n", map[string][]string{
 			group + ":*": all, "sqs:us-east-1:210987654321:auth0": {"sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"},
 		}},
@@ -257,7 +277,7 @@ func TestDestinationInItsOwnAccount(t *testing.T) {
 	if len(stack.Of[*stack.LogGroup](s)) != 1 {
 		t.Errorf("no group: %v", s.Resources)
 	}
-	want := map[string][]string{"logs:eu-central-1:{{account}}:log-group:/auth0/dev:*": {"logs:DescribeLogStreams", "logs:GetLogEvents", "logs:PutLogEvents"}}
+	want := map[string][]string{"logs:eu-central-1:{{account}}:log-group:/auth0/dev:*": {"logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents", "logs:PutLogEvents"}}
 	if d := cmp.Diff(want, statements(t, stack.Of[*stack.Policy](s)[0].Document)); d != "" {
 		t.Error(d)
 	}

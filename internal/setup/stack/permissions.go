@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -25,8 +26,10 @@ func permissions(cfg *config.Config, o *Options, s *Stack) (document, error) {
 	for _, t := range targets(cfg) {
 		t.grant(o, grant)
 		t.grantLedger(cfg, o, grant)
+		t.grantReads(cfg, o, grant)
 	}
 	grantBucket(cfg, o, grant)
+	grantNotify(cfg, o, s, grant)
 	queues, err := readQueues(cfg, o)
 	if err != nil {
 		return document{}, err
@@ -114,6 +117,55 @@ func grantBucket(cfg *config.Config, o *Options, grant func(resource string, act
 	grant(arn, "s3:ListBucket")
 	if strings.HasPrefix(l.S3.KMSKeyID, "arn:") {
 		grant(l.S3.KMSKeyID, "kms:GenerateDataKey", "kms:Decrypt")
+	}
+}
+
+// grantReads allows what reading a destination calls besides the export: for the scheduled
+// verification, and for whoever setup.reads names. GetQueryResults, StopQuery and
+// DescribeLogGroups know no single log group.
+func (t *target) grantReads(cfg *config.Config, o *Options, grant func(resource string, actions ...string)) {
+	pages, insights := cfg.Reads("verify", "backfill", "tail"), cfg.Reads("query")
+	if !pages && !insights || t.aws.RoleARN != "" && !o.AsDestination {
+		return
+	}
+	group := ARN("logs", t.aws.Region, "log-group:"+wildcard(t.group)) + ":*"
+	if pages && t.class() != ClassInfrequent {
+		grant(group, "logs:FilterLogEvents")
+	}
+	if insights || t.class() == ClassInfrequent {
+		grant(group, "logs:StartQuery")
+		grant("*", "logs:GetQueryResults")
+	}
+	if insights {
+		grant("*", "logs:StopQuery")
+	}
+	if templated(t.group) {
+		grant("*", "logs:DescribeLogGroups")
+	}
+}
+
+// grantNotify allows what the channels of notify in AWS call, with the role of the section
+// aws where there is one.
+func grantNotify(cfg *config.Config, o *Options, s *Stack, grant func(resource string, actions ...string)) {
+	n, role := cfg.Notify, cfg.AWS.RoleARN
+	if len(n.SNS)+len(n.EMF) == 0 {
+		return
+	}
+	switch {
+	case role != "" && !o.AsDestination:
+		grant(role, "sts:AssumeRole")
+		return
+	case o.AsDestination && (role == "" || accountOf(role) != o.Account):
+		return // they belong to the account of gapless, or to another one
+	}
+	for _, c := range n.SNS {
+		grant(c.TopicARN, "sns:Publish")
+	}
+	if len(n.SNS) > 0 {
+		s.note("Where a topic of notify.sns is encrypted with a key of your own, allow kms:GenerateDataKey and kms:Decrypt on that key as well: setup cannot see which.")
+	}
+	for _, c := range n.EMF {
+		grant(ARN("logs", cmp.Or(c.Region, cfg.AWS.Region), "log-group:"+c.LogGroup)+":*", "logs:PutLogEvents", "logs:CreateLogStream", "logs:CreateLogGroup")
 	}
 }
 
