@@ -75,6 +75,11 @@ func newLags(a *App) *lags {
 	}
 }
 
+// DescribedMetrics describes the metrics that are read from the store when they are asked
+// for, also those that a process exposes only once there is something to tell. It is for
+// documentation: of a collector without an App nothing can be collected.
+func DescribedMetrics() prometheus.Collector { return newLags(nil) }
+
 // Describe implements prometheus.Collector.
 func (l *lags) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range append(l.states.all(), l.delivery, l.gaps, l.trouble, l.letters, l.letterBytes, l.replayed, l.dropped, l.left, l.risk, l.room, l.healed, l.missed, l.verifiedAt, l.verifiedClean, l.verified, l.verifyRefused, l.further.lag, l.further.events, l.further.bytes, l.further.dropped) {

@@ -247,6 +247,7 @@ func describedMetrics(ctx context.Context, t *testing.T) map[string]string {
 	}
 	defer func() { _ = s.Close() }()
 	notify.New(notify.Options{Registerer: reg, Logger: slog.New(slog.DiscardHandler)}, notify.Settings{})
+	reg.MustRegister(app.DescribedMetrics())
 	descriptions := make(chan *prometheus.Desc)
 	go func() { defer close(descriptions); reg.Describe(descriptions) }()
 	out := make(map[string]string)
