@@ -38,9 +38,17 @@ type metric struct {
 // in their name.
 func emfMetrics() []metric {
 	return []metric{
-		{"DeliveryLag", "Seconds"}, {"IngestLag", "Seconds"}, {"Buffered", "Count"}, {"BufferedBytes", "Bytes"},
-		{"FetchedTotal", "Count"}, {"DeliveredTotal", "Count"}, {"RejectedTotal", "Count"}, {"SkippedTotal", "Count"},
-		{"DeadLetters", "Count"}, {"OpenGaps", "Count"}, {"Alerts", "Count"},
+		{"DeliveryLag", "Seconds"},
+		{"IngestLag", "Seconds"},
+		{"Buffered", "Count"},
+		{"BufferedBytes", "Bytes"},
+		{"FetchedTotal", "Count"},
+		{"DeliveredTotal", "Count"},
+		{"RejectedTotal", "Count"},
+		{"SkippedTotal", "Count"},
+		{"DeadLetters", "Count"},
+		{"OpenGaps", "Count"},
+		{"Alerts", "Count"},
 	}
 }
 
