@@ -287,7 +287,7 @@ func (g *Gate) locked(w http.ResponseWriter, r *http.Request, s *standing, next 
 		defer cancel()
 		defer context.AfterFunc(ended, cancel)() //nolint:contextcheck // two contexts end it
 	}
-	next.ServeHTTP(w, r.WithContext(ctx))
+	next.ServeHTTP(w, r.WithContext(ctx)) //nolint:contextcheck // it is that of the request
 }
 
 // who finds out who a request is from, and what ends with their session. Tokens need no

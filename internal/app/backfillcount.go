@@ -38,7 +38,7 @@ func CountBackfill(ctx context.Context, opts Options, q BackfillRequest, progres
 		return s, fmt.Errorf("make a temporary directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	tell := func(at time.Time) error {
+	tell := func(at time.Time) error { //nolint:unparam // as the index calls it
 		if s.Reached = at; progress != nil {
 			progress(s)
 		}

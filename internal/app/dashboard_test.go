@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -247,11 +248,11 @@ func TestPageSpeaksTLS(t *testing.T) {
 		t.Errorf("login: %d", got)
 	}
 	u := &url.URL{Scheme: "https", Host: p.app.Addr()}
-	names := ""
+	var names []string
 	for _, c := range p.client.Jar.Cookies(u) {
-		names += c.Name + " "
+		names = append(names, c.Name)
 	}
-	if !strings.Contains(names, "__Host-gapless-session") {
+	if !slices.Contains(names, "__Host-gapless-session") {
 		t.Errorf("the cookies are %s", names)
 	}
 	if _, _, metrics := p.ask(http.MethodGet, "/metrics", nil); !strings.Contains(metrics, "gapless_dashboard_certificate_not_after_seconds") {

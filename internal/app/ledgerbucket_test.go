@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/xml"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -397,9 +398,7 @@ func TestLedgerInMoto(t *testing.T) {
 	w.cfg.Ledger.S3 = config.LedgerS3{URL: "s3://audit-bucket/gap", Endpoint: endpoint}
 	base := w.hosts
 	w.hosts = map[string]http.RoundTripper{strings.TrimPrefix(endpoint, "http://"): transport}
-	for host, to := range base {
-		w.hosts[host] = to
-	}
+	maps.Copy(w.hosts, base)
 	w.start(t.Context(), t)
 	<-w.app.Done()
 	w.stop(t.Context(), t, w.cfg.ShutdownTimeout)

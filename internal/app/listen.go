@@ -47,7 +47,7 @@ func (a *App) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.openGate(policy); err != nil {
+	if err := a.openGate(policy); err != nil { //nolint:contextcheck // sessions last beyond the start
 		return err
 	}
 	a.onStop("listener", func(ctx context.Context) error { return a.pageServer().stop(ctx) }) // a reload may open one
@@ -60,7 +60,7 @@ func (a *App) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.admit(s, nil, policy); err != nil {
+	if err := a.admit(s, nil, policy); err != nil { //nolint:contextcheck // sessions last beyond the start
 		return errors.Join(err, s.listener.Close())
 	}
 	a.usePage(ctx, s)
@@ -95,7 +95,8 @@ func (a *App) openPage(ctx context.Context, addr string, files config.TLS, l net
 		ErrorLog: slog.NewLogLogger(a.opts.Logger.Handler(), slog.LevelWarn),
 	}
 	if s.pair.Load() != nil {
-		s.srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return s.pair.Load().get(hello) }}
+		get := func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return s.pair.Load().get(hello) } //nolint:contextcheck // a certificate that is read is for all that follow
+		s.srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: get}
 	}
 	s.srv.RegisterOnShutdown(func() { // the streams of open pages would last
 		if h := s.handler.Load(); h != nil {
@@ -157,13 +158,11 @@ func (a *App) usePage(ctx context.Context, s *pageServer) (before *pageServer) {
 	}
 	go func() {
 		defer close(s.done)
-		l, err := limited(s.listener, maxConns), error(nil)
+		serve := s.srv.Serve
 		if s.pair.Load() != nil {
-			err = s.srv.ServeTLS(l, "", "")
-		} else {
-			err = s.srv.Serve(l)
+			serve = func(l net.Listener) error { return s.srv.ServeTLS(l, "", "") }
 		}
-		if !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(limited(s.listener, maxConns)); !errors.Is(err, http.ErrServerClosed) {
 			a.opts.Logger.LogAttrs(ctx, slog.LevelError, "the listener ended", slog.Any("error", err))
 		}
 	}()

@@ -149,19 +149,19 @@ func (a *App) applyPage(ctx context.Context, p *plan) error {
 		if p.newPage {
 			before = a.usePage(ctx, nil)
 		}
-		a.gate.Use(p.policy)
+		a.gate.Use(p.policy) //nolint:contextcheck // sessions last beyond the reload
 		return before.stop(ctx)
 	}
 	if p.pagePair != nil {
 		s.pair.Store(p.pagePair)
 	}
-	if err := a.admit(s, before, p.policy); err != nil {
+	if err := a.admit(s, before, p.policy); err != nil { //nolint:contextcheck // sessions last beyond the reload
 		return err // of templates that are in the program
 	}
 	if !p.newPage {
 		return nil
 	}
-	return errors.Join(a.usePage(ctx, s).stop(ctx), a.admit(s, nil, p.policy))
+	return errors.Join(a.usePage(ctx, s).stop(ctx), a.admit(s, nil, p.policy)) //nolint:contextcheck // sessions last beyond the reload
 }
 
 // routePushes leads what is pushed to the tenants of the moment.

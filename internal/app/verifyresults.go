@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -150,9 +151,7 @@ func viewVerify(last *VerifyResult, cfg *config.Config, t *config.Tenant, now ti
 	v.Refused = last.Refused
 	v.Ended, v.Since, v.Until, v.ProvedSince = last.Ended, last.Since, last.Until, last.ProvedSince
 	v.Clean, v.Held, v.Repaired, v.Error, v.Hint = last.Clean, last.Held, last.Repaired, last.Error, last.Hint
-	for kind, n := range last.Found {
-		v.Found[kind] = n
-	}
+	maps.Copy(v.Found, last.Found)
 	if !v.Clean && (v.Error == "" || v.Refused != "") {
 		v.Hint = verifyHint(last)
 	}

@@ -131,7 +131,7 @@ func (v *verifies) look(ctx context.Context, cfg *config.Config, s config.Schedu
 	x := VerifyResult{Tenant: t.Name, Due: s.Last(due.Add(-jitterOf(t.Name, cfg.Verify.Jitter)), now).UTC(), Began: now.UTC(), Until: now.UTC(), Since: sinceOf(last, cfg.Verify.Span, now)}
 	v.verify(ctx, cfg, t, b, &x)
 	if ctx.Err() != nil {
-		return nil // the next start does it
+		return nil //nolint:nilerr // the next start does it
 	}
 	x.Ended = time.Now().UTC()
 	if x.Error != "" {

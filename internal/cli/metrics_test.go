@@ -246,7 +246,7 @@ func describedMetrics(ctx context.Context, t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	notify.New(notify.Options{Registerer: reg, Logger: slog.New(slog.DiscardHandler)}, notify.Settings{})
+	notify.New(notify.Options{Registerer: reg, Logger: slog.New(slog.DiscardHandler)}, notify.Settings{}) //nolint:contextcheck // it is not run
 	reg.MustRegister(app.DescribedMetrics())
 	descriptions := make(chan *prometheus.Desc)
 	go func() { defer close(descriptions); reg.Describe(descriptions) }()

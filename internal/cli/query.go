@@ -116,7 +116,7 @@ func (q *querying) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	text, title := q.text, ""
 	if text == "" {
-		saved, err := findQuery(cmd, args[0])
+		saved, err := findQuery(args[0])
 		if err != nil {
 			return err
 		}

@@ -43,7 +43,7 @@ func isPattern(s string) bool {
 
 // findQuery finds a saved query by its title, its name, or a part of the name that no
 // other has.
-func findQuery(cmd *cobra.Command, name string) (savedQuery, error) {
+func findQuery(name string) (savedQuery, error) {
 	all, want := savedQueries(), slug(name)
 	var near []savedQuery
 	for _, q := range all {

@@ -247,23 +247,23 @@ func TestSavedQueriesFill(t *testing.T) {
 				t.Errorf("%s still has %s:\n%s", q.name, example, text)
 			}
 		}
-		if found, err := findQuery(cmd, q.Title); err != nil || found.name != q.name {
+		if found, err := findQuery(q.Title); err != nil || found.name != q.name {
 			t.Errorf("%s: %v", q.Title, err)
 		}
 	}
 	for typed, meant := range map[string]string{"blokked": "accounts-and-addresses-blocked", "one-usr": "one-user", "login-failed-by-user": "logins-failed-by-user"} {
-		if _, err := findQuery(cmd, typed); err == nil || !strings.Contains(err.Error(), "did you mean "+meant+"?") {
+		if _, err := findQuery(typed); err == nil || !strings.Contains(err.Error(), "did you mean "+meant+"?") {
 			t.Errorf("%s: %v, want %s to be proposed", typed, err, meant)
 		}
 	}
-	if _, err := findQuery(cmd, "zzzzzzzz"); err == nil || strings.Contains(err.Error(), "did you mean") {
+	if _, err := findQuery("zzzzzzzz"); err == nil || strings.Contains(err.Error(), "did you mean") {
 		t.Errorf("what resembles nothing: %v", err)
 	}
-	if q, err := findQuery(cmd, "blocked"); err != nil || q.Title != "Accounts and addresses blocked" {
+	if q, err := findQuery("blocked"); err != nil || q.Title != "Accounts and addresses blocked" {
 		t.Errorf("blocked: %v, %v", q.Title, err)
 	}
 	for title := range blanks {
-		if q, err := findQuery(cmd, title); err != nil {
+		if q, err := findQuery(title); err != nil {
 			t.Error(err)
 		} else if _, err := q.fill(cmd, &pick{}); err == nil {
 			t.Errorf("%s is about nothing", title)

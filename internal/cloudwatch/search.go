@@ -82,7 +82,7 @@ func (s *Sink) Query(ctx context.Context, groups []string, text string, from, to
 		in.LogGroupNames, in.LogGroupName = nil, aws.String(groups[0])
 	}
 	if limit > 0 {
-		in.Limit = aws.Int32(int32(min(limit, maxQueryRows))) //nolint:gosec // it is bounded
+		in.Limit = aws.Int32(int32(min(limit, maxQueryRows)))
 	}
 	started, err := patient(ctx, func() (*logs.StartQueryOutput, error) {
 		out, err := invoke(ctx, s, opStartQuery, in, s.client.StartQuery, func(o *logs.StartQueryOutput) middleware.Metadata { return o.ResultMetadata })

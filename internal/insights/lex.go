@@ -44,12 +44,11 @@ func problem(at int, format string, args ...any) error {
 // may stand, and divides elsewhere.
 func lex(query string) (list []token, err error) {
 	for i := 0; i < len(query); {
-		c := query[i]
-		switch {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+		switch query[i] {
+		case ' ', '\t', '\n', '\r':
 			i++
 			continue
-		case c == '#':
+		case '#':
 			if n := strings.IndexByte(query[i:], '\n'); n >= 0 {
 				i += n
 			} else {

@@ -75,13 +75,10 @@ func (g *groups) add(r *row) error {
 		g.order = append(g.order, x)
 	}
 	for i, a := range g.of.list {
-		switch {
-		case a.of == nil:
+		if a.of == nil {
 			list[i].add(r, true)
-		default:
-			if v := a.of(r); v != nil {
-				list[i].add(r, v)
-			}
+		} else if v := a.of(r); v != nil {
+			list[i].add(r, v)
 		}
 	}
 	return nil
@@ -101,7 +98,7 @@ func (g *groups) rows() []*row {
 var aggregates = map[string]func(number float64) gatherer{
 	"count":          func(float64) gatherer { return new(counter) },
 	"count_distinct": func(float64) gatherer { return distinct{} },
-	"sum":            func(float64) gatherer { return &numbers{of: func(n []float64) float64 { return total(n) }} },
+	"sum":            func(float64) gatherer { return &numbers{of: total} },
 	"avg": func(float64) gatherer {
 		return &numbers{of: func(n []float64) float64 { return total(n) / float64(len(n)) }}
 	},
