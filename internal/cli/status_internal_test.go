@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,7 +119,9 @@ func TestWatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out, notes bytes.Buffer
-		columns, reads := 40, 0
+		reads := 0
+		var columns atomic.Int64
+		columns.Store(40)
 		w := &watching{
 			env: &Env{Stdout: &out, Stderr: &notes, colours: "always"},
 			read: func(context.Context) (web.Overview, error) {
@@ -127,7 +130,7 @@ func TestWatch(t *testing.T) {
 				}
 				return everything(time.Now().UTC(), "said"), nil
 			},
-			size: func() (int, int, bool) { return columns, 12, true },
+			size: func() (int, int, bool) { return int(columns.Load()), 12, true },
 		}
 		follow := func(d time.Duration) string {
 			out.Reset()
@@ -138,7 +141,7 @@ func TestWatch(t *testing.T) {
 			}
 			return out.String()
 		}
-		time.AfterFunc(time.Second, func() { columns = 30 })
+		time.AfterFunc(time.Second, func() { columns.Store(30) })
 		text := follow(5 * time.Second) // looks at once and after 2 s and 4 s
 		body, ok := strings.CutPrefix(text, otherScreen)
 		body, restored := strings.CutSuffix(body, formerScreen)
