@@ -104,7 +104,7 @@ func TestBrokenSecretIsToldToSlack(t *testing.T) {
 			t.Fatalf("within 30 s (-want +got):\n%s", diff)
 		}
 		t.Logf("told after %v", times[0].Sub(began))
-		lapse(time.Hour)
+		lapse(10 * time.Minute)
 		o, err := w.app.Overview(t.Context())
 		if err != nil || len(o.Alerts) != 1 || o.Alerts[0].Kind != "credentials_refused" || !slices.Equal(o.Alerts[0].Told, []string{"slack"}) || o.Alerts[0].Hint == "" {
 			t.Errorf("the overview: %+v, %v", o.Alerts, err)
@@ -116,7 +116,7 @@ func TestBrokenSecretIsToldToSlack(t *testing.T) {
 			t.Errorf("without a process: %+v, %v", beside.Alerts, err)
 		}
 		w.start(t.Context(), t)
-		lapse(time.Hour)
+		lapse(10 * time.Minute)
 		if texts, _ := slack.take(); len(texts) != 0 {
 			t.Errorf("it was told anew: %v", texts)
 		}
@@ -124,7 +124,7 @@ func TestBrokenSecretIsToldToSlack(t *testing.T) {
 		if err := os.WriteFile(path, []byte(right), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		lapse(15 * time.Minute)
+		lapse(3 * time.Minute)
 		texts, times = slack.take()
 		if diff := cmp.Diff([]string{"gapless: ended: dev: Credentials are refused"}, texts); diff != "" {
 			t.Fatalf("after it was mended (-want +got):\n%s", diff)

@@ -199,7 +199,7 @@ func TestDryRunBesideARunningExport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, t.TempDir(), tenant.Unlimited, "acme", "pushed")
 		defer w.close(t.Context(), t)
-		s, pushed := w.sites[0], &w.cfg.Tenants[1]
+		s := w.sites[0]
 		token, err := config.ParseSecret("env:NOBODY_SETS_IT")
 		if err != nil {
 			t.Fatal(err)
@@ -217,6 +217,10 @@ func TestDryRunBesideARunningExport(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		cfg := *w.cfg // the other one belongs to the process that runs
+		cfg.Tenants = slices.Clone(cfg.Tenants)
+		w.cfg = &cfg
+		pushed := &cfg.Tenants[1]
 		pushed.Webhook.Token, pushed.SQS.QueueURL = token, "https://sqs.eu-central-1.amazonaws.com/123456789012/auth0"
 		r := w.rehearse(t.Context(), t)
 		if d := cmp.Diff([]string{"late"}, r.ids()); d != "" {

@@ -616,12 +616,13 @@ func value(tb testing.TB, reg *prometheus.Registry, name string) float64 {
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		free := int64(1 << 40)
+		var free atomic.Int64
+		free.Store(1 << 40)
 		reg := prometheus.NewRegistry()
-		j := open(t, journal.Config{Dir: t.TempDir(), MaxQueued: 4000, Registerer: reg}.WithFree(func(string) (int64, int64, error) { return free, 1 << 40, nil }))
+		j := open(t, journal.Config{Dir: t.TempDir(), MaxQueued: 4000, Registerer: reg}.WithFree(func(string) (int64, int64, error) { return free.Load(), 1 << 40, nil }))
 		settle(j, outcome("dev", newEvent("1", 0, "s", "anna", "")))
 		written()
-		free = 1 << 20
+		free.Store(1 << 20)
 		for i := 2; i < 10; i++ {
 			settle(j, outcome("dev", newEvent(strconv.Itoa(i), i, "s", "anna", "")))
 		}
@@ -633,7 +634,7 @@ func TestFullDisk(t *testing.T) {
 		if want := 9 - int(value(t, reg, "gapless_history_dropped_events_total")); held != want || held < 2 {
 			t.Errorf("%d events are found while the disk is full, want %d", held, want)
 		}
-		free = 1 << 40
+		free.Store(1 << 40)
 		<-time.After(time.Minute)
 		if value(t, reg, "gapless_history_paused") != 0 || value(t, reg, "gapless_history_queued_events") != 0 {
 			t.Error("it does not go on when there is room")
