@@ -48,7 +48,10 @@ PLAIN := \
 	TestLostAnswersOfOneDestination TestFilteredExport TestRemovedDestination TestFilteredPush \
 	TestDryRunShowsWhatTheNextRunSends TestNothingRedactedIsKeptOrShown TestDoctor TestVerify \
 	TestVerifyDuringHeavyIngestion TestVerifyLeavesTheExporterItsShare TestVerifyByTheRules \
-	TestOneDestinationIsDown TestReadBack TestManyNewDestinations
+	TestOneDestinationIsDown TestReadBack TestManyNewDestinations TestBackfillBesideALiveExport \
+	TestBackfillFillsHoles TestBackfillToAPlaceOfItsOwn TestBackfillIsPolite TestBackfillFollowsTheRules \
+	TestBackfillKilledAgainAndAgain TestBackfillOfWhatIsTooOld TestBackfillCancelled TestVerifySchedule \
+	TestVerifyScheduleDuringIngestion TestBrokenSecretIsToldToSlack TestLedgerFromEndToEnd TestLedgerModel TestInBrowser
 PLAIN_IN := \
 	./internal/app ./internal/auth0 ./internal/cli ./internal/cloudwatch ./internal/emulator/tenant ./internal/event \
 	./internal/pipeline ./internal/source ./internal/store
