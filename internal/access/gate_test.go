@@ -291,11 +291,11 @@ func TestSessionsEndByTime(t *testing.T) {
 		idle.login("vera", "vera's password")
 		busy.login("vera", "vera's password")
 		for range 5 {
-			time.Sleep(59 * time.Minute)
+			<-time.After(59 * time.Minute)
 			status(t, "busy", busy.get("/"), 200)
 		}
 		status(t, "idle", idle.get("/"), 303)
-		time.Sleep(10 * time.Minute)
+		<-time.After(10 * time.Minute)
 		status(t, "busy for five hours", busy.get("/"), 303)
 	})
 }
@@ -412,7 +412,7 @@ func TestBruteForce(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(wait)
+				<-time.After(wait)
 				continue
 			}
 			status(t, "a guess", resp, 403)
@@ -431,7 +431,7 @@ func TestBruteForce(t *testing.T) {
 		}
 		other := w.browser()
 		other.from = "198.51.100.7:1"
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		status(t, "another address", other.login("vera", "vera's password"), 303)
 	})
 }
@@ -451,7 +451,7 @@ func TestBruteForceFromEverywhere(t *testing.T) {
 			if b.login("vera", "guess").StatusCode == http.StatusForbidden {
 				tried++
 			}
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 		if tried > 35 {
 			t.Errorf("%d guesses in ten minutes", tried)

@@ -284,7 +284,7 @@ func TestOIDCTakesTooLong(t *testing.T) {
 		w, p := oidcWorld(t)
 		b := w.browser()
 		back := p.authorize(b.start())
-		time.Sleep(10*time.Minute + time.Second)
+		<-time.After(10*time.Minute + time.Second)
 		status(t, "after ten minutes", b.get(back), 403)
 		if w.logins("expired") != 1 || p.tokens != 0 {
 			t.Error("it was not told as expired")

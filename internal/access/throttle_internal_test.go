@@ -15,7 +15,7 @@ func TestThrottleIsBounded(t *testing.T) {
 		th := newThrottle()
 		for i := range freeByName + 3 {
 			if _, wait := th.begin(netip.MustParseAddr(fmt.Sprintf("198.51.100.%d", i)), "vera"); wait > 0 {
-				time.Sleep(wait)
+				<-time.After(wait)
 			}
 		}
 		for i := range 3 * maxSlates {
@@ -25,7 +25,7 @@ func TestThrottleIsBounded(t *testing.T) {
 				a, _ := th.begin(at, fmt.Sprint("name-", i))
 				th.succeeded(a)
 			}
-			time.Sleep(time.Second / perSecond / 10)
+			<-time.After(time.Second / perSecond / 10)
 		}
 		if len(th.addresses) > maxSlates || len(th.names) > maxSlates || len(th.known) > maxKnown {
 			t.Errorf("%d addresses, %d names, %d pairs", len(th.addresses), len(th.names), len(th.known))
