@@ -198,7 +198,7 @@ func (a *audit) figures(ctx context.Context, rt *rapid.T, places map[string]*pla
 			want.Delivered = want.Stored + int64(broken) - want.DeadLetters + want.Altered
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			rt.Errorf("%s: status tells otherwise (-there +told):\n%s", a.site.name, diff)
+			rt.Errorf("%s: status tells otherwise (-there +told):\n%s\nthe gaps: %+v", a.site.name, diff, t.Gaps)
 		}
 	}
 }
